@@ -1,0 +1,1 @@
+//! Fused tensor operations for frozen backbones, as a Burn backend extension.

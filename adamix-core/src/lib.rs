@@ -1,0 +1,1 @@
+//! The method: mixtures of adaptation modules, routing, merging, consistency, optimiser.

@@ -1,0 +1,1 @@
+//! Data sets, tokenisation, batches and scorers. No tensors.

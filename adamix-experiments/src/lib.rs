@@ -1,0 +1,1 @@
+//! The adamix program: train, evaluate, predict, inspect, report.

@@ -1,0 +1,1 @@
+//! Frozen backbones and the places where adaptation modules sit in them.
