@@ -1,1 +1,19 @@
-//! The method: mixtures of adaptation modules, routing, merging, consistency, optimiser.
+//! The method of AdaMix: mixtures of adaptation modules, stochastic routing, consistency and merging.
+//!
+//! This crate knows no transformer, no data set and no file format. A [`mixture`] owns two [`bank`]s of
+//! projections; a [`routing`] policy decides which of them a pass runs; [`merging`] makes one module of
+//! many; [`consistency`] pulls two passes together; [`optimizer`] moves what is trained.
+
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod bank;
+pub mod consistency;
+pub mod ensemble;
+pub mod linear;
+pub mod merging;
+pub mod mixture;
+pub mod optimizer;
+pub mod parameter;
+pub mod random;
+pub mod routing;

@@ -1,0 +1,75 @@
+//! The consistency loss between two passes over one batch (paper §3.2).
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::log_softmax;
+use serde::{Deserialize, Serialize};
+
+/// What consistency means for a single output, where the KL divergence of a softmax is always zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RegressionConsistency {
+    /// No second pass (the released code runs one whose loss and gradient are zero).
+    None,
+    /// The mean squared distance of the two outputs; not in the paper.
+    Mse,
+}
+
+/// The symmetric Kullback-Leibler divergence, mean over the batch:
+/// `0.5 [KL(p2 || p1) + KL(p1 || p2)]`.
+///
+/// With `detach` the first argument of each divergence is a constant, as in the released code; the
+/// gradient then reaches each pass only as the one that is pulled.
+///
+/// # Shapes
+/// - `first`, `second`: `[batch, classes]` logits
+/// - output: `[1]`
+pub fn symmetric_kl(first: Tensor<2>, second: Tensor<2>, detach: bool) -> Tensor<1> {
+    let (log_p1, log_p2) = (log_softmax(first, 1), log_softmax(second, 1));
+    (kl(log_p2.clone(), log_p1.clone(), detach) + kl(log_p1, log_p2, detach)) * 0.5
+}
+
+/// `KL(target || pulled)`, mean over the batch, from log-probabilities.
+fn kl(target: Tensor<2>, pulled: Tensor<2>, detach: bool) -> Tensor<1> {
+    let batch = target.dims()[0] as f64;
+    let target = if detach { target.detach() } else { target };
+    (target.clone().exp() * (target - pulled)).sum() / batch
+}
+
+/// The mean squared distance of two outputs of a regression; with `detach` each output is pulled
+/// towards the other taken as a constant, which has the same value and gradient.
+///
+/// # Shapes
+/// - `first`, `second`: `[batch, 1]`
+/// - output: `[1]`
+pub fn squared_distance(first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
+    (first - second).square().mean()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn equals_a_value_computed_by_hand() {
+        // p1 = (0.75, 0.25), p2 = (0.5, 0.5): KL(p2||p1) = 0.5 ln(4/3), KL(p1||p2) = 0.75 ln 1.5 + 0.25 ln 0.5.
+        let device = Device::flex();
+        let first = Tensor::<2>::from_data([[3f32.ln(), 0.0]], &device);
+        let second = Tensor::<2>::from_data([[0.0, 0.0]], &device);
+        let expected = 0.5 * (0.5 * (4f64 / 3.0).ln() + 0.75 * 1.5f64.ln() + 0.25 * 0.5f64.ln());
+        let value = symmetric_kl(first, second, true).into_scalar::<f32>();
+        assert!((f64::from(value) - expected).abs() < 1e-7, "{value} {expected}");
+    }
+
+    #[test]
+    fn detached_gradient_is_the_cross_entropys() {
+        // d/dz1 of 0.5 KL(sg p2 || p1) is 0.5 (p1 - p2).
+        let device = Device::flex().autodiff();
+        let first = Tensor::<2>::from_data([[3f32.ln(), 0.0]], &device).require_grad();
+        let second = Tensor::<2>::from_data([[0.0, 0.0]], &device).require_grad();
+        let gradients = symmetric_kl(first.clone(), second, true).backward();
+        let gradient = first.grad(&gradients).unwrap().into_data().to_vec::<f32>().unwrap();
+        assert!((gradient[0] - 0.125).abs() < 1e-6 && (gradient[1] + 0.125).abs() < 1e-6, "{gradient:?}");
+    }
+}

@@ -1,0 +1,296 @@
+//! AdamW with the semantics of Hugging Face's optimiser, its state by parameter name.
+//!
+//! Burn's own AdamW differs in what matters here: it skips parameters without a gradient, decays all of
+//! them alike, and clips each tensor on its own.
+
+use std::collections::BTreeMap;
+
+use burn::module::Param;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::parameter::{self, Named, ParameterInfo, Replace};
+
+/// What happens to a trainable parameter that got no gradient in a step (an expert not drawn).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unselected {
+    /// Its gradient counts as zero once it has had one: momentum, second-moment decay and weight decay
+    /// go on (the released code on its version of PyTorch). Before its first gradient it is skipped.
+    ZeroGrad,
+    /// It stays as it is (PyTorch 2).
+    Skip,
+}
+
+/// The constants of [`AdamW`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdamWConfig {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the square root of the second moment, outside the bias correction.
+    pub epsilon: f64,
+    /// Decoupled weight decay, applied after the update with the current rate.
+    pub weight_decay: f64,
+    /// Whether biases and LayerNorms decay too (the released NLG code; not the NLU code).
+    pub decay_all: bool,
+    /// What happens to experts that were not drawn.
+    pub unselected: Unselected,
+}
+
+impl Default for AdamWConfig {
+    fn default() -> Self {
+        Self {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.1,
+            decay_all: false,
+            unselected: Unselected::ZeroGrad,
+        }
+    }
+}
+
+/// The gradients of one step: flat, by name.
+pub type NamedGradients = BTreeMap<String, Tensor<1>>;
+
+/// Adds one micro-batch's gradients, weighted, to what was gathered so far.
+pub fn accumulate(sum: &mut NamedGradients, gradients: NamedGradients, weight: f64) {
+    for (name, gradient) in gradients {
+        let gradient = if weight == 1.0 { gradient } else { gradient * weight };
+        let total = match sum.remove(&name) {
+            Some(before) => before + gradient,
+            None => gradient,
+        };
+        sum.insert(name, total);
+    }
+}
+
+/// The Euclidean norm of all gradients together.
+pub fn global_norm(gradients: &NamedGradients) -> f64 {
+    if gradients.is_empty() {
+        return 0.0;
+    }
+    let squares = gradients.values().map(|g| g.clone().square().sum()).collect();
+    let squares: Vec<f32> = Tensor::cat(squares, 0).into_data().convert::<f32>().into_vec().expect("f32 values");
+    squares.into_iter().map(f64::from).sum::<f64>().sqrt()
+}
+
+/// Scales all gradients so that their joint norm is at most `limit`, as `clip_grad_norm_` does.
+pub fn clip_global_norm(gradients: &mut NamedGradients, norm: f64, limit: f64) {
+    let scale = limit / (norm + 1e-6);
+    if scale < 1.0 {
+        for gradient in gradients.values_mut() {
+            *gradient = gradient.clone() * scale;
+        }
+    }
+}
+
+/// The moments of one parameter.
+#[derive(Clone, Debug)]
+pub struct Moments {
+    /// How many steps this parameter took since its first gradient.
+    pub step: u32,
+    /// Running mean of the gradient, flat.
+    pub first: Tensor<1>,
+    /// Running mean of the squared gradient, flat.
+    pub second: Tensor<1>,
+}
+
+/// The optimiser: constants and the moments of every parameter that ever had a gradient.
+#[derive(Clone, Debug)]
+pub struct AdamW {
+    config: AdamWConfig,
+    moments: BTreeMap<String, Moments>,
+}
+
+impl AdamW {
+    /// An optimiser without state.
+    pub fn new(config: AdamWConfig) -> Self {
+        Self {
+            config,
+            moments: BTreeMap::new(),
+        }
+    }
+
+    /// The moments by parameter name.
+    pub fn moments(&self) -> &BTreeMap<String, Moments> {
+        &self.moments
+    }
+
+    /// Restores the moments of a checkpoint.
+    pub fn set_moments(&mut self, moments: BTreeMap<String, Moments>) {
+        self.moments = moments;
+    }
+
+    /// Moves every trainable parameter one step along its gradient.
+    pub fn step<M: Named>(&mut self, module: M, gradients: NamedGradients, learning_rate: f64) -> M {
+        let update = Update {
+            config: self.config,
+            moments: core::mem::take(&mut self.moments),
+            gradients,
+            learning_rate,
+        };
+        let (module, update) = parameter::replace(module, update);
+        self.moments = update.moments;
+        module
+    }
+}
+
+struct Update {
+    config: AdamWConfig,
+    moments: BTreeMap<String, Moments>,
+    gradients: NamedGradients,
+    learning_rate: f64,
+}
+
+impl Update {
+    /// The gradient that counts for a parameter, or `None` if it stays.
+    fn gradient(&mut self, name: &str) -> Option<Tensor<1>> {
+        if let Some(gradient) = self.gradients.remove(name) {
+            return Some(gradient);
+        }
+        let moments = self.moments.get(name)?;
+        match self.config.unselected {
+            Unselected::ZeroGrad => Some(moments.first.zeros_like()),
+            Unselected::Skip => None,
+        }
+    }
+
+    fn new_value(&mut self, info: &ParameterInfo, value: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
+        let AdamWConfig { beta1, beta2, epsilon, .. } = self.config;
+        let moments = match self.moments.remove(&info.name) {
+            Some(old) => Moments {
+                step: old.step + 1,
+                first: old.first * beta1 + gradient.clone() * (1.0 - beta1),
+                second: old.second * beta2 + gradient.square() * (1.0 - beta2),
+            },
+            None => Moments {
+                step: 1,
+                first: gradient.clone() * (1.0 - beta1),
+                second: gradient.square() * (1.0 - beta2),
+            },
+        };
+        let corrections = (1.0 - beta2.powi(moments.step as i32)).sqrt() / (1.0 - beta1.powi(moments.step as i32));
+        let direction = moments.first.clone() / (moments.second.clone().sqrt() + epsilon);
+        let value = value - direction * (self.learning_rate * corrections);
+        self.moments.insert(info.name.clone(), moments);
+        let decay = if self.decays(info) { self.config.weight_decay } else { 0.0 };
+        if decay == 0.0 {
+            return value;
+        }
+        value.clone() - value * (self.learning_rate * decay)
+    }
+
+    fn decays(&self, info: &ParameterInfo) -> bool {
+        self.config.decay_all || !(info.name.ends_with("bias") || info.owner == "LayerNorm")
+    }
+}
+
+impl Replace for Update {
+    fn replace<const D: usize>(&mut self, info: ParameterInfo, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if !info.trainable {
+            return param;
+        }
+        let Some(gradient) = self.gradient(&info.name) else {
+            return param;
+        };
+        param.map(|old| {
+            let shape = old.dims();
+            let autodiff = old.is_autodiff();
+            let value = old.without_autodiff().flatten(0, D - 1);
+            let value = self.new_value(&info, value, gradient).reshape(shape);
+            let value = if autodiff { value.autodiff() } else { value };
+            value.require_grad()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Module;
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::linear::Linear;
+    use crate::parameter::export;
+
+    #[derive(Module, Debug)]
+    struct Model {
+        first: Linear,
+        second: Linear,
+    }
+    impl Named for Model {}
+
+    fn model(weights: [f32; 2]) -> Model {
+        let device = Device::flex().autodiff();
+        let linear = |w| Linear::from_values([1, 1], vec![w], Some(vec![w]), &device);
+        Model { first: linear(weights[0]), second: linear(weights[1]) }
+    }
+
+    fn gradient(name: &str, value: f32) -> NamedGradients {
+        let tensor = Tensor::<1>::from_data([value], &Device::flex());
+        BTreeMap::from([(name.to_owned(), tensor)])
+    }
+
+    fn value(model: &Model, name: &str) -> f64 {
+        f64::from(export(model, |_| true)[name].values[0])
+    }
+
+    /// Two steps by hand, gradient 0.5 then 0.5 (or none): rate 0.1, decay 0.1, epsilon 1e-8.
+    #[test]
+    fn two_steps_equal_the_formula() {
+        let mut optimizer = AdamW::new(AdamWConfig::default());
+        let model = optimizer.step(model([1.0, 1.0]), gradient("first.weight", 0.5), 0.1);
+        // First step: the bias-corrected direction is 1, so 1 - 0.1 = 0.9, then decay 0.9 (1 - 0.01).
+        assert!((value(&model, "first.weight") - 0.891).abs() < 1e-6);
+        assert_eq!(value(&model, "second.weight"), 1.0, "no gradient yet: skipped, decay included");
+        let model = optimizer.step(model, BTreeMap::new(), 0.1);
+        // Zero gradient: m = 0.045, v = 0.24975e-3 * 0.999..., t = 2.
+        let (m, v) = (0.05f64 * 0.9, 0.25e-3f64 * 0.999);
+        let step = 0.1 * (1.0 - 0.999f64.powi(2)).sqrt() / (1.0 - 0.81) * m / (v.sqrt() + 1e-8);
+        let expected = (0.891 - step) * 0.99;
+        assert!((value(&model, "first.weight") - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn skip_leaves_an_unselected_parameter() {
+        let config = AdamWConfig { unselected: Unselected::Skip, ..AdamWConfig::default() };
+        let mut optimizer = AdamW::new(config);
+        let model = optimizer.step(model([1.0, 1.0]), gradient("first.weight", 0.5), 0.1);
+        let before = value(&model, "first.weight");
+        let model = optimizer.step(model, BTreeMap::new(), 0.1);
+        assert_eq!(value(&model, "first.weight"), before);
+    }
+
+    #[test]
+    fn biases_do_not_decay() {
+        let mut optimizer = AdamW::new(AdamWConfig::default());
+        let model = optimizer.step(model([1.0, 1.0]), gradient("first.bias", 0.5), 0.1);
+        assert!((value(&model, "first.bias") - 0.9).abs() < 1e-6);
+    }
+
+    #[test]
+    fn clipping_uses_the_norm_of_all_tensors() {
+        let mut gradients = gradient("a", 3.0);
+        gradients.extend(gradient("b", 4.0));
+        let norm = global_norm(&gradients);
+        assert!((norm - 5.0).abs() < 1e-6);
+        clip_global_norm(&mut gradients, norm, 1.0);
+        let values: Vec<f32> = gradients.values().map(|g| g.clone().into_scalar::<f32>()).collect();
+        assert!((values[0] - 0.6).abs() < 1e-6 && (values[1] - 0.8).abs() < 1e-6, "{values:?}");
+    }
+
+    #[test]
+    fn frozen_parameters_hold_no_state() {
+        let model = parameter::set_trainable(model([1.0, 1.0]), |info| info.name.starts_with("first"));
+        let mut optimizer = AdamW::new(AdamWConfig::default());
+        let mut gradients = gradient("first.weight", 0.5);
+        gradients.extend(gradient("second.weight", 0.5));
+        let model = optimizer.step(model, gradients, 0.1);
+        assert_eq!(optimizer.moments().len(), 1);
+        assert_eq!(value(&model, "second.weight"), 1.0);
+    }
+}

@@ -1,0 +1,64 @@
+//! Writes that matter: whole or not at all.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use adamix_core::parameter::HostTensor;
+use half::f16;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use super::HubError;
+
+/// Writes a file through a temporary sibling: synced, then renamed into place.
+pub fn atomic(path: &Path, bytes: &[u8]) -> Result<(), HubError> {
+    let io = |source| HubError::Io { path: path.to_owned(), source };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let sibling = path.with_file_name(name);
+    let write = || -> std::io::Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut file = File::create(&sibling)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&sibling, path)
+    };
+    write().map_err(|error| {
+        let _ = fs::remove_file(&sibling);
+        io(error)
+    })
+}
+
+/// The number type of a written file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats, for the shipped mini models.
+    F16,
+}
+
+/// Writes tensors as safetensors, in the order of their names.
+pub fn safetensors(path: &Path, tensors: &BTreeMap<String, HostTensor>, precision: Precision) -> Result<(), HubError> {
+    let bad = |message: String| HubError::Format { path: path.to_owned(), message };
+    let bytes: Vec<(Dtype, Vec<u8>)> = tensors.values().map(|t| encode(&t.values, precision)).collect();
+    let mut views = Vec::new();
+    for ((name, tensor), (dtype, bytes)) in tensors.iter().zip(&bytes) {
+        let view = TensorView::new(*dtype, tensor.shape.clone(), bytes).map_err(|e| bad(e.to_string()))?;
+        views.push((name.clone(), view));
+    }
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    let file = safetensors::serialize(views, Some(metadata)).map_err(|e| bad(e.to_string()))?;
+    atomic(path, &file)
+}
+
+fn encode(values: &[f32], precision: Precision) -> (Dtype, Vec<u8>) {
+    match precision {
+        Precision::F32 => (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+        Precision::F16 => (Dtype::F16, values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()),
+    }
+}
