@@ -1,0 +1,1 @@
+//! Plain 64-bit implementations that the tests compare with.

@@ -1,0 +1,76 @@
+//! What the processor can do.
+
+use std::fmt;
+
+/// The widest instruction set the kernels will use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SimdLevel {
+    /// What the compiler's target guarantees.
+    Portable,
+    /// AVX2 with fused multiply-add: 8 floats at a time.
+    Avx2,
+    /// AVX-512 (F, BW, DQ, VL): 16 floats at a time.
+    Avx512,
+}
+
+/// What the processor can do, as far as the kernels care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuFeatures {
+    /// The instruction set of the element-wise kernels.
+    pub level: SimdLevel,
+    /// Whether bf16 dot products (AVX-512 BF16) are there.
+    pub avx512_bf16: bool,
+    /// Threads the kernels run on.
+    pub threads: usize,
+}
+
+impl fmt::Display for CpuFeatures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.level {
+            SimdLevel::Portable => "portable",
+            SimdLevel::Avx2 => "AVX2 + FMA",
+            SimdLevel::Avx512 => "AVX-512",
+        };
+        let bf16 = if self.avx512_bf16 { ", BF16" } else { "" };
+        let plural = if self.threads == 1 { "" } else { "s" };
+        write!(f, "{level}{bf16}, {} thread{plural}", self.threads)
+    }
+}
+
+/// What this processor can do, found at run time.
+pub fn cpu_features() -> CpuFeatures {
+    CpuFeatures {
+        level: level(),
+        avx512_bf16: avx512_bf16(),
+        threads: rayon::current_num_threads(),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn level() -> SimdLevel {
+    let fma = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let wide = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl");
+    match (fma, wide) {
+        (true, true) => SimdLevel::Avx512,
+        (true, false) => SimdLevel::Avx2,
+        (false, _) => SimdLevel::Portable,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn level() -> SimdLevel {
+    SimdLevel::Portable
+}
+
+#[cfg(target_arch = "x86_64")]
+fn avx512_bf16() -> bool {
+    is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn avx512_bf16() -> bool {
+    false
+}
