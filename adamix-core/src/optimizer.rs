@@ -74,7 +74,7 @@ pub fn global_norm(gradients: &NamedGradients) -> f64 {
         return 0.0;
     }
     let squares = gradients.values().map(|g| g.clone().square().sum()).collect();
-    let squares: Vec<f32> = Tensor::cat(squares, 0).into_data().convert::<f32>().into_vec().expect("f32 values");
+    let squares: Vec<f32> = Tensor::cat(squares, 0).into_data().convert::<f32>().try_into_vec().expect("f32 values");
     squares.into_iter().map(f64::from).sum::<f64>().sqrt()
 }
 

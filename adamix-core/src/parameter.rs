@@ -168,7 +168,7 @@ pub fn export(module: &impl Named, wanted: impl Fn(&ParameterInfo) -> bool) -> B
             if (self.0)(&info) {
                 let value = param.val().without_autodiff();
                 let value = if transposed { value.transpose() } else { value };
-                let values = value.into_data().convert::<f32>().into_vec().expect("f32 values");
+                let values = value.into_data().convert::<f32>().try_into_vec().expect("f32 values");
                 self.1.insert(info.name, HostTensor { shape: info.shape, values });
             }
         }

@@ -53,7 +53,7 @@ mod tests {
                     Linear::from_values([rows, columns], sample("w", rows * columns), Some(sample("b", columns)), &device)
                 })
                 .collect();
-            let values = |l: &Linear| l.weight.val().into_data().to_vec::<f32>().unwrap();
+            let values = |l: &Linear| l.weight.val().into_data().try_to_vec::<f32>().unwrap();
             let mut expected = vec![0f64; rows * columns];
             for expert in &experts {
                 for (e, v) in expected.iter_mut().zip(values(expert)) {

@@ -1,0 +1,191 @@
+//! Sequence classification and regression on an encoder, with or without mixtures in its layers.
+
+use adamix_core::linear::Linear;
+use adamix_core::merging::MergeRule;
+use adamix_core::mixture::MixtureConfig;
+use adamix_core::parameter::Named;
+use adamix_core::routing::Site;
+use adamix_keys::Key;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::{Encoder, EncoderConfig, EncoderInput, ModelType, first_token};
+use crate::hub::{HubError, Source, Weights};
+use crate::pass::Pass;
+
+/// How a sequence becomes one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// The family's own way: BERT's tanh pooler on the first token; RoBERTa's first token, whose tanh layer
+    /// is in its head.
+    Pooler,
+    /// The first token's hidden state.
+    Cls,
+    /// The mean of the hidden states of all tokens that are no padding.
+    Mean,
+}
+
+/// What stands on the encoder.
+#[derive(Clone, Debug)]
+pub struct SequenceClassifierConfig {
+    /// The backbone.
+    pub encoder: EncoderConfig,
+    /// Classes, or 1 for a regression.
+    pub outputs: usize,
+    /// How a sequence becomes one vector.
+    pub pooling: Pooling,
+}
+
+/// RoBERTa's head: `out_proj(dropout(tanh(dense(dropout(h)))))`.
+#[derive(Module, Debug)]
+pub struct RobertaHead {
+    /// `[hidden, hidden]`.
+    pub dense: Linear,
+    /// `[hidden, outputs]`.
+    pub out_proj: Linear,
+}
+
+/// An encoder with a classification head.
+#[derive(Module, Debug)]
+pub struct SequenceClassifier {
+    /// `bert` or `roberta` in files.
+    pub base: Encoder,
+    /// BERT's head: `classifier` in files.
+    pub bert_head: Option<Linear>,
+    /// RoBERTa's head: `classifier` in files.
+    pub roberta_head: Option<RobertaHead>,
+    dropout: f64,
+    #[module(skip)]
+    pooling: Pooling,
+    #[module(skip)]
+    prefix: &'static str,
+}
+
+impl Named for SequenceClassifier {
+    fn renames(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("base", self.prefix),
+            ("self_attention", "self"),
+            ("bert_head", "classifier"),
+            ("roberta_head", "classifier"),
+            ("experts", ""),
+        ]
+    }
+}
+
+impl SequenceClassifierConfig {
+    /// Builds the model from a folder's files. A head that the files lack (or that has another number of
+    /// outputs, where `reuse_head` is false) is drawn from `key` and trainable; all else is frozen.
+    pub fn load(&self, weights: &Weights, key: Key, reuse_head: bool, device: &burn::tensor::Device) -> Result<SequenceClassifier, HubError> {
+        let files = Source::files(weights, device);
+        let prefix = self.encoder.model_type.prefix();
+        let bare = !weights.names().any(|name| name.starts_with(prefix));
+        let base = if bare { files.clone() } else { files.at(prefix) };
+        let has_head = reuse_head && weights.names().any(|name| name.starts_with("classifier."));
+        let head = if has_head { files } else { Source::random(key, device) };
+        self.build(&base, &head.at("classifier"))
+    }
+
+    /// Builds the model with every parameter from `source`.
+    pub fn build_all(&self, source: &Source<'_>) -> Result<SequenceClassifier, HubError> {
+        self.build(&source.at(self.encoder.model_type.prefix()), &source.at("classifier"))
+    }
+
+    fn build(&self, base: &Source<'_>, head: &Source<'_>) -> Result<SequenceClassifier, HubError> {
+        let encoder = &self.encoder;
+        let (hidden, range) = (encoder.hidden_size, encoder.initializer_range);
+        let roberta = encoder.model_type == ModelType::Roberta;
+        let base = Encoder::load(encoder, base)?;
+        if self.pooling == Pooling::Pooler && !roberta && base.pooler.is_none() {
+            return Err(HubError::Missing { path: "the base model".into(), tensor: "pooler.dense.weight".to_owned() });
+        }
+        Ok(SequenceClassifier {
+            base,
+            bert_head: if roberta { None } else { Some(head.linear(hidden, self.outputs, range)?) },
+            roberta_head: if roberta {
+                Some(RobertaHead {
+                    dense: head.at("dense").linear(hidden, hidden, range)?,
+                    out_proj: head.at("out_proj").linear(hidden, self.outputs, range)?,
+                })
+            } else {
+                None
+            },
+            dropout: encoder.classifier_dropout.unwrap_or(encoder.hidden_dropout_prob),
+            pooling: self.pooling,
+            prefix: encoder.model_type.prefix(),
+        })
+    }
+}
+
+impl SequenceClassifier {
+    /// Puts a fresh mixture into the feed-forward output of every layer.
+    pub fn attach(mut self, config: &MixtureConfig, key: Key, device: &burn::tensor::Device) -> Self {
+        for i in 0..self.base.encoder.layer.len() {
+            let key = key.purpose(&self.base.output_site(i));
+            self.base.encoder.layer[i].output.adamix = Some(config.init(key, device));
+        }
+        self
+    }
+
+    /// The sites that have a mixture, from the first layer up.
+    pub fn sites(&self) -> Vec<Site> {
+        let layers = self.base.encoder.layer.iter().enumerate();
+        let site = |(i, layer): (usize, &super::EncoderLayer)| {
+            layer.output.adamix.as_ref().map(|mixture| Site {
+                name: self.base.output_site(i),
+                down: mixture.down.len(),
+                up: mixture.up.len(),
+            })
+        };
+        layers.filter_map(site).collect()
+    }
+
+    /// The model that serves: every mixture made one module by `rule`, outside autodiff.
+    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
+        let mut model = self.valid();
+        for layer in &mut model.base.encoder.layer {
+            layer.output.adamix = layer.output.adamix.as_ref().map(|mixture| mixture.merged(rule));
+        }
+        model
+    }
+
+    /// Logits of a batch.
+    ///
+    /// # Shapes
+    /// - input: `[batch, tokens]` ids
+    /// - output: `[batch, outputs]`
+    pub fn forward(&self, input: &EncoderInput, pass: &Pass<'_>) -> Tensor<2> {
+        let hidden = self.base.forward(input, pass);
+        let pooled = self.pool(&hidden, &input.mask);
+        if let Some(head) = &self.roberta_head {
+            let x = self.drop(pooled, pass, "classifier.dense");
+            let x = head.dense.forward(x).tanh();
+            return head.out_proj.forward(self.drop(x, pass, "classifier.out_proj"));
+        }
+        let head = self.bert_head.as_ref().expect("a model has one of the two heads");
+        head.forward(self.drop(pooled, pass, "classifier"))
+    }
+
+    fn pool(&self, hidden: &Tensor<3>, mask: &Tensor<2>) -> Tensor<2> {
+        match self.pooling {
+            Pooling::Pooler => self.base.pool(hidden).unwrap_or_else(|| first_token(hidden)),
+            Pooling::Cls => first_token(hidden),
+            Pooling::Mean => {
+                let weights = mask.clone() / mask.clone().sum_dim(1);
+                (hidden.clone() * weights.unsqueeze_dim(2)).sum_dim(1).squeeze_dim(1)
+            }
+        }
+    }
+
+    fn drop(&self, x: Tensor<2>, pass: &Pass<'_>, place: &str) -> Tensor<2> {
+        match pass.dropout_at(place, self.dropout) {
+            Some(dropout) => {
+                let x: Tensor<3> = x.unsqueeze_dim(1);
+                adamix_kernels::dropout(x, &dropout).squeeze_dim(1)
+            }
+            None => x,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! BERT and RoBERTa: one encoder, two embeddings, and its heads.
+//!
+//! Fields are named as in Hugging Face files, so a parameter's path is its name there.
+
+#![allow(non_snake_case)] // `LayerNorm` is a name in those files.
+
+mod attention;
+mod classifier;
+mod config;
+mod embeddings;
+mod input;
+mod layer;
+mod layer_norm;
+mod masked_lm;
+
+pub use attention::{Attention, SelfAttention, SelfOutput};
+pub use classifier::{Pooling, RobertaHead, SequenceClassifier, SequenceClassifierConfig};
+pub use config::{EncoderConfig, ModelType};
+pub use embeddings::Embeddings;
+pub use input::EncoderInput;
+pub use layer::{Dense, EncoderLayer, LayerOutput};
+pub use layer_norm::LayerNorm;
+pub use masked_lm::{LmHead, MaskedLm};
+
+use adamix_core::linear::Linear;
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use crate::hub::{HubError, Source};
+use crate::pass::Pass;
+
+/// Embeddings, layers and BERT's pooler.
+#[derive(Module, Debug)]
+pub struct Encoder {
+    /// Words, positions and token types.
+    pub embeddings: Embeddings,
+    /// The layers.
+    pub encoder: LayerStack,
+    /// BERT's tanh pooler, where the checkpoint has one.
+    pub pooler: Option<Dense>,
+    #[module(skip)]
+    prefix: &'static str,
+}
+
+/// The layers under their name in files: `layer.0`, `layer.1`, …
+#[derive(Module, Debug)]
+pub struct LayerStack {
+    /// From the embeddings up.
+    pub layer: Vec<EncoderLayer>,
+}
+
+impl Encoder {
+    /// Builds the encoder at a place of `source`.
+    pub fn load(config: &EncoderConfig, source: &Source<'_>) -> Result<Self, HubError> {
+        let layers = source.at("encoder").at("layer");
+        let layer = |i| EncoderLayer::load(config, &layers.at(i));
+        let pooler = source.at("pooler").at("dense");
+        let pooler = match config.model_type {
+            ModelType::Bert if pooler.has("weight") => Some(Dense {
+                dense: pooler.linear(config.hidden_size, config.hidden_size, config.initializer_range)?,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            embeddings: Embeddings::load(config, &source.at("embeddings"))?,
+            encoder: LayerStack { layer: (0..config.num_hidden_layers).map(layer).collect::<Result<_, _>>()? },
+            pooler,
+            prefix: config.model_type.prefix(),
+        })
+    }
+
+    /// The name of a layer's feed-forward output, where AdaMix's adapters sit.
+    pub fn output_site(&self, layer: usize) -> String {
+        format!("{}.encoder.layer.{layer}.output", self.prefix)
+    }
+
+    /// Hidden states of the last layer.
+    ///
+    /// # Shapes
+    /// - input: `[batch, tokens]` ids
+    /// - output: `[batch, tokens, hidden]`
+    pub fn forward(&self, input: &EncoderInput, pass: &Pass<'_>) -> Tensor<3> {
+        let mut x = self.embeddings.forward(input, pass);
+        for (i, layer) in self.encoder.layer.iter().enumerate() {
+            x = layer.forward(x, input.mask.clone(), pass, &self.output_site(i));
+        }
+        x
+    }
+
+    /// The pooler's `tanh(W h)` of the first token.
+    ///
+    /// # Shapes
+    /// - hidden: `[batch, tokens, hidden]`
+    /// - output: `[batch, hidden]`, or `None` without a pooler
+    pub fn pool(&self, hidden: &Tensor<3>) -> Option<Tensor<2>> {
+        let dense: &Linear = &self.pooler.as_ref()?.dense;
+        Some(dense.forward(first_token(hidden)).tanh())
+    }
+}
+
+/// # Shapes
+/// - hidden: `[batch, tokens, hidden]`
+/// - output: `[batch, hidden]`
+fn first_token(hidden: &Tensor<3>) -> Tensor<2> {
+    hidden.clone().narrow(1, 0, 1).squeeze_dim(1)
+}
