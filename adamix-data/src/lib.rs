@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod batch;
 mod error;
 mod example;
 pub mod glue;
@@ -15,7 +16,9 @@ mod rows;
 pub mod source;
 mod split;
 mod task;
+pub mod tokenize;
 
+pub use batch::{Batch, Order, collate, plan_epoch, plan_evaluation};
 pub use error::DataError;
 pub use example::{Example, Rows, Target};
 pub use glue::load;
@@ -23,3 +26,4 @@ pub use metrics::{Metric, evaluate};
 pub use source::fingerprint;
 pub use split::Split;
 pub use task::{Columns, Task};
+pub use tokenize::{Encoding, Tokenizer};
