@@ -15,6 +15,8 @@ pub mod metrics;
 mod rows;
 pub mod source;
 mod split;
+pub mod synthetic;
+pub mod table;
 mod task;
 pub mod tokenize;
 
@@ -25,5 +27,6 @@ pub use glue::load;
 pub use metrics::{Metric, evaluate};
 pub use source::fingerprint;
 pub use split::Split;
+pub use table::TableSpec;
 pub use task::{Columns, Task};
 pub use tokenize::{Encoding, Tokenizer};

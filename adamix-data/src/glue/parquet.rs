@@ -1,6 +1,8 @@
 //! The Parquet files of the Hugging Face `glue` data set: texts, an integer `label` (or STS-B's float), `idx`.
 
+use std::fmt::Display;
 use std::fs::File;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
 use parquet::data_type::AsBytes;
@@ -30,7 +32,10 @@ fn columns(task: &Task) -> Columns {
 pub(super) fn read(task: &Task, shards: &[PathBuf], split: Split) -> Result<Rows, DataError> {
     let mut examples = Vec::new();
     for path in shards {
-        read_shard(task, path, split, &mut examples)?;
+        // The Parquet reader panics on some damaged pages; to the caller they are damage like any other.
+        let read = AssertUnwindSafe(|| read_shard(task, path, split, &mut examples));
+        std::panic::catch_unwind(read)
+            .unwrap_or_else(|_| Err(unreadable(path, &"a page is damaged")))?;
     }
     if examples.is_empty() {
         return Err(DataError::Empty {
@@ -50,12 +55,7 @@ fn read_shard(
     split: Split,
     examples: &mut Vec<Example>,
 ) -> Result<(), DataError> {
-    let broken = |error: ParquetError| DataError::File {
-        path: path.into(),
-        message: format!(
-            "not a readable Parquet file ({error}); download it again, or write it with snappy, gzip or no compression"
-        ),
-    };
+    let broken = |error: ParquetError| unreadable(path, &error);
     let file = File::open(path).map_err(|source| io(path, source))?;
     let reader = SerializedFileReader::new(file).map_err(broken)?;
     let schema = reader.metadata().file_metadata().schema().clone();
@@ -106,6 +106,15 @@ fn read_shard(
         });
     }
     Ok(())
+}
+
+fn unreadable(path: &Path, error: &dyn Display) -> DataError {
+    DataError::File {
+        path: path.into(),
+        message: format!(
+            "not a readable Parquet file ({error}); download it again, or write it with snappy, gzip or no compression"
+        ),
+    }
 }
 
 fn cell<'a>(row: &'a Row, name: &str) -> Option<&'a Field> {

@@ -120,3 +120,112 @@ fn average_ranks(values: &[f64]) -> Option<Vec<f64>> {
     }
     Some(ranks)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers that Python can make too: the high bits of Knuth's 64-bit generator.
+    fn numbers(seed: u64, n: usize, below: u64) -> Vec<u64> {
+        let mut x = seed;
+        let next = |_| {
+            x = x
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (x >> 33) % below
+        };
+        (0..n).map(next).collect()
+    }
+
+    fn close(value: Option<f64>, expected: f64) {
+        let value = value.expect("the metric is defined");
+        assert!((value - expected).abs() < 1e-9, "{value} is not {expected}");
+    }
+
+    #[test]
+    fn classification_agrees_with_scikit_learn() {
+        // scikit-learn 1.9.1: accuracy_score, f1_score, matthews_corrcoef. Two targets in three are right.
+        for (classes, n, right, f, m) in [
+            (2, 50, 0.86, Some(0.7741935483870968), 0.6807879681588862),
+            (2, 1000, 0.833, Some(0.8408007626310772), 0.6653985226763236),
+            (3, 700, 0.7857142857142857, None, 0.6782343117684384),
+            (5, 33, 0.696969696969697, None, 0.6292401964641507),
+        ] {
+            let classes = |seed| -> Vec<u32> {
+                numbers(seed, n, classes)
+                    .iter()
+                    .map(|&c| c as u32)
+                    .collect()
+            };
+            let predictions = classes(1);
+            let mut targets = classes(2);
+            for (i, (target, &prediction)) in targets.iter_mut().zip(&predictions).enumerate() {
+                if i % 3 != 0 {
+                    *target = prediction;
+                }
+            }
+            close(accuracy(&predictions, &targets), right);
+            close(matthews(&predictions, &targets), m);
+            if let Some(f) = f {
+                close(f1(&predictions, &targets), f);
+            }
+        }
+    }
+
+    #[test]
+    fn correlations_agree_with_scipy() {
+        // SciPy 1.17.1: pearsonr, spearmanr. Few distinct values make many ties.
+        for (distinct, n, r, rho) in [
+            (7, 40, 0.47270994611296735, 0.48192450023022204),
+            (1000, 500, 0.4705597208015738, 0.4688538116877116),
+            (3, 10, 0.540464005537528, 0.5382707959154479),
+        ] {
+            let x: Vec<f64> = numbers(3, n, distinct)
+                .iter()
+                .map(|&v| v as f64 / 8.0)
+                .collect();
+            let mix = |(i, v): (usize, &u64)| {
+                if i % 2 == 1 {
+                    x[i] * 2.0
+                } else {
+                    *v as f64 / 4.0
+                }
+            };
+            let y: Vec<f64> = numbers(4, n, distinct)
+                .iter()
+                .enumerate()
+                .map(mix)
+                .collect();
+            close(pearson(&x, &y), r);
+            close(spearman(&x, &y), rho);
+        }
+        // Offsets and scales far from 1.
+        let x: Vec<f64> = numbers(5, 30, 9).iter().map(|&v| 1e9 + v as f64).collect();
+        let y: Vec<f64> = numbers(6, 30, 4).iter().map(|&v| 1e-9 * v as f64).collect();
+        close(pearson(&x, &y), 0.1676342982207627);
+        close(spearman(&x, &y), 0.1463766134065526);
+        let huge: Vec<f64> = y.iter().map(|v| v * 1e209).collect();
+        close(pearson(&x, &huge), 0.1676342982207627);
+    }
+
+    #[test]
+    fn degenerate_input_is_defined() {
+        // As scikit-learn, with zero_division=0.
+        assert_eq!(matthews(&[1, 1, 1], &[0, 1, 1]), Some(0.0));
+        assert_eq!(matthews(&[1, 1], &[1, 1]), Some(0.0));
+        assert_eq!(matthews(&[1, 0], &[0, 1]), Some(-1.0));
+        assert_eq!(f1(&[0, 0], &[0, 0]), Some(0.0));
+        assert_eq!(f1(&[0, 0], &[1, 1]), Some(0.0));
+        // SciPy gives nan.
+        assert_eq!(pearson(&[1.0, 1.0, 1.0], &[1.0, 2.0, 3.0]), None);
+        assert_eq!(spearman(&[1.0, 2.0, 3.0], &[2.0, 2.0, 2.0]), None);
+        assert_eq!(pearson(&[1.0, f64::NAN], &[1.0, 2.0]), None);
+        assert_eq!(spearman(&[1.0, f64::NAN], &[1.0, 2.0]), None);
+        assert_eq!(pearson(&[1.0], &[1.0]), None);
+        for metric in [accuracy, f1, matthews] {
+            assert_eq!(metric(&[], &[]), None);
+        }
+        assert_eq!((pearson(&[], &[]), combined(&[])), (None, None));
+        assert_eq!(combined(&[Some(0.5), None]), None);
+    }
+}
