@@ -6,14 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 
-/// Largest file that is read, in bytes (2 GiB). The largest GLUE file is below 0.1 GiB.
+/// Largest text or tokenizer file that is read, in bytes (2 GiB). The largest GLUE file is below 0.1 GiB.
 pub const MAX_FILE_BYTES: u64 = 1 << 31;
 
 /// Longest line of a text file, in bytes (1 MiB): a longer one is a broken file, not an example.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
-
-/// Most rows of one file: ids are 32-bit integers on every device.
-pub const MAX_ROWS: usize = i32::MAX as usize;
 
 /// A content hash of files: BLAKE3 in hexadecimal, as `b3sum` prints it for one file.
 ///

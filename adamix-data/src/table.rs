@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::error::DataError;
 use crate::example::{Example, Rows, Target};
 use crate::rows::{column, target};
-use crate::source::{MAX_ROWS, TextFile, combine};
+use crate::source::{TextFile, combine};
 use crate::task::{Columns, Task};
 
 /// How a table's cells are written.
@@ -145,12 +145,6 @@ impl TableSpec {
         if rows.is_empty() {
             return Err(DataError::Empty {
                 path: self.file.clone(),
-            });
-        }
-        if rows.len() > MAX_ROWS {
-            return Err(DataError::File {
-                path: self.file.clone(),
-                message: format!("more than {MAX_ROWS} rows; split the file"),
             });
         }
         Ok((combine(&[file.hash]), rows))

@@ -219,6 +219,26 @@ fn robertas_vocabulary_and_merges_are_enough() {
 }
 
 #[test]
+fn gpt2_uses_its_one_special_token_for_all() {
+    let Some(folder) = shared::path("models/gpt2-bpe") else {
+        return;
+    };
+    let tokenizer = Tokenizer::from_folder(&folder).unwrap();
+    let special = (
+        tokenizer.pad_id,
+        tokenizer.cls_id,
+        tokenizer.sep_id,
+        tokenizer.mask_id,
+    );
+    assert_eq!(special, (50256, 50256, 50256, None));
+    // The ids of OpenAI's encoder for its best-known text.
+    assert_eq!(
+        tokenizer.encode("Hello world", None, 9).unwrap().ids,
+        [15496, 995]
+    );
+}
+
+#[test]
 fn ids_equal_those_of_transformers() {
     for name in ["bert-tiny", "roberta-tiny"] {
         let Some(folder) = shared::path(&format!("golden/hf/{name}")) else {
