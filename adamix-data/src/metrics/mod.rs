@@ -1,0 +1,6 @@
+//! Scores of predictions.
+
+pub mod glue;
+mod metric;
+
+pub use metric::{Metric, evaluate};

@@ -1,0 +1,211 @@
+//! Builds a tokenizer from the files of a Hugging Face model folder.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tokenizers::models::bpe::BPE;
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::pre_tokenizers::{bert::BertPreTokenizer, byte_level::ByteLevel};
+use tokenizers::processors::{bert::BertProcessing, roberta::RobertaProcessing};
+use tokenizers::{AddedToken, Tokenizer as Inner};
+
+use super::Tokenizer;
+use crate::error::DataError;
+use crate::source::read_bytes;
+
+/// Files larger than this are no tokenizer (256 MiB; the largest published ones stay below 40 MiB).
+const MAX_TOKENIZER_BYTES: u64 = 1 << 28;
+
+/// What GPT-2 uses where others have several special tokens.
+const END_OF_TEXT: &str = "<|endoftext|>";
+
+/// Opens the tokenizer of a folder.
+pub(super) fn open(folder: &Path) -> Result<Tokenizer, DataError> {
+    let file = |name: &str| {
+        let path = folder.join(name);
+        path.is_file().then_some(path)
+    };
+    let config = Config::read(folder)?;
+    let mut inner = if let Some(path) = file("tokenizer.json") {
+        Inner::from_bytes(bounded(&path)?).map_err(|e| broken(&path, e.to_string()))?
+    } else if let Some(path) = file("vocab.txt") {
+        word_piece(&path, &config)?
+    } else if let (Some(vocab), Some(merges)) = (file("vocab.json"), file("merges.txt")) {
+        byte_level(&vocab, &merges)?
+    } else {
+        return Err(broken(
+            folder,
+            "no tokenizer here: expected tokenizer.json, or vocab.txt, or vocab.json with merges.txt (local files; nothing is downloaded)",
+        ));
+    };
+    // Length is the caller's to choose: some published files store 128 and padding with it.
+    inner
+        .with_truncation(None)
+        .map_err(|e| broken(folder, e.to_string()))?;
+    inner.with_padding(None);
+
+    let find = |role: &str, usual: &[&str]| {
+        let named = config.token(role);
+        let names = named
+            .iter()
+            .map(String::as_str)
+            .chain(usual.iter().copied());
+        names.into_iter().find_map(|name| inner.token_to_id(name))
+    };
+    let need = |role: &str, usual: &[&str]| {
+        find(role, usual)
+            .or_else(|| inner.token_to_id(END_OF_TEXT))
+            .ok_or_else(|| {
+                broken(
+                    folder,
+                    format!(
+                        "the vocabulary has no {role}; name one of its tokens in tokenizer_config.json"
+                    ),
+                )
+            })
+    };
+    let (pad_id, cls_id, sep_id) = (
+        need("pad_token", &["[PAD]", "<pad>"])?,
+        need("cls_token", &["[CLS]", "<s>"])?,
+        need("sep_token", &["[SEP]", "</s>"])?,
+    );
+    let mask_id = find("mask_token", &["[MASK]", "<mask>"]);
+    Ok(Tokenizer {
+        inner,
+        folder: folder.into(),
+        pad_id,
+        cls_id,
+        sep_id,
+        mask_id,
+    })
+}
+
+/// BERT's tokenizer from its vocabulary, one token a line.
+fn word_piece(path: &Path, config: &Config) -> Result<Inner, DataError> {
+    let bytes = bounded(path)?;
+    if std::str::from_utf8(&bytes).is_err() {
+        return Err(broken(path, "not UTF-8 text; expected one token a line"));
+    }
+    let vocab = WordPiece::read_bytes(&bytes).map_err(|e| broken(path, e.to_string()))?;
+    let model = WordPiece::builder()
+        .vocab(vocab)
+        .unk_token("[UNK]".into())
+        .build()
+        .map_err(|e| broken(path, e.to_string()))?;
+    let mut inner = Inner::new(model);
+    let special = |name: &str| {
+        let id = inner.token_to_id(name);
+        id.map(|id| (name.to_owned(), id)).ok_or_else(|| {
+            broken(
+                path,
+                format!("the vocabulary has no {name}; it is not BERT's"),
+            )
+        })
+    };
+    special("[UNK]")?;
+    let around = BertProcessing::new(special("[SEP]")?, special("[CLS]")?);
+    inner
+        .with_normalizer(Some(BertNormalizer::new(
+            true,
+            config.flag("tokenize_chinese_chars").unwrap_or(true),
+            config.flag("strip_accents"),
+            config.flag("do_lower_case").unwrap_or(true),
+        )))
+        .map_err(|e| broken(path, e.to_string()))?
+        .with_pre_tokenizer(Some(BertPreTokenizer))
+        .with_post_processor(Some(around));
+    add_special(
+        &mut inner,
+        &["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
+        path,
+    )?;
+    Ok(inner)
+}
+
+/// RoBERTa's or GPT-2's tokenizer from its vocabulary and merges.
+fn byte_level(vocab: &Path, merges: &Path) -> Result<Inner, DataError> {
+    let name = |path: &Path| {
+        bounded(path)?;
+        let name = path.to_str().map(str::to_owned);
+        name.ok_or_else(|| broken(path, "the path is not UTF-8; move the folder"))
+    };
+    let both = |e: tokenizers::Error| broken(vocab, format!("with merges.txt beside it: {e}"));
+    let (tokens, pairs) = BPE::read_file(&name(vocab)?, &name(merges)?).map_err(both)?;
+    let model = BPE::builder()
+        .vocab_and_merges(tokens, pairs)
+        .build()
+        .map_err(both)?;
+    let mut inner = Inner::new(model);
+    inner.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
+    let token = |name: &str| inner.token_to_id(name).map(|id| (name.to_owned(), id));
+    if let (Some(open), Some(close)) = (token("<s>"), token("</s>")) {
+        let around = RobertaProcessing::new(close, open).add_prefix_space(false);
+        inner.with_post_processor(Some(around));
+        add_special(
+            &mut inner,
+            &["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+            vocab,
+        )?;
+    } else {
+        add_special(&mut inner, &[END_OF_TEXT], vocab)?;
+    }
+    Ok(inner)
+}
+
+/// Marks those of the tokens that the vocabulary has as never to be split.
+fn add_special(inner: &mut Inner, names: &[&str], path: &Path) -> Result<(), DataError> {
+    let tokens: Vec<AddedToken> = names
+        .iter()
+        .filter(|name| inner.token_to_id(name).is_some())
+        // RoBERTa's mask takes the space before it along, as in `transformers`.
+        .map(|&name| AddedToken::from(name, true).lstrip(name == "<mask>"))
+        .collect();
+    inner
+        .add_special_tokens(tokens)
+        .map_err(|e| broken(path, e.to_string()))?;
+    Ok(())
+}
+
+/// `tokenizer_config.json` and `special_tokens_map.json`, either of which may be absent.
+struct Config(Vec<Value>);
+
+impl Config {
+    fn read(folder: &Path) -> Result<Self, DataError> {
+        let mut files = Vec::new();
+        for name in ["tokenizer_config.json", "special_tokens_map.json"] {
+            let path = folder.join(name);
+            if path.is_file() {
+                let value = serde_json::from_slice(&bounded(&path)?);
+                files.push(value.map_err(|e| broken(&path, e.to_string()))?);
+            }
+        }
+        Ok(Self(files))
+    }
+
+    /// The token of a role, written as a string or as an object with its content.
+    fn token(&self, role: &str) -> Option<String> {
+        let entry = self.0.iter().find_map(|file| file.get(role))?;
+        let text = entry.as_str().or_else(|| entry.get("content")?.as_str());
+        text.map(str::to_owned)
+    }
+
+    fn flag(&self, name: &str) -> Option<bool> {
+        self.0.iter().find_map(|file| file.get(name)?.as_bool())
+    }
+}
+
+fn bounded(path: &Path) -> Result<Vec<u8>, DataError> {
+    let too_large = std::fs::metadata(path).is_ok_and(|m| m.len() > MAX_TOKENIZER_BYTES);
+    if too_large {
+        return Err(broken(path, "too large to be a tokenizer file"));
+    }
+    Ok(read_bytes(path)?.0)
+}
+
+fn broken(path: &Path, message: impl Into<String>) -> DataError {
+    DataError::Tokenizer {
+        path: path.into(),
+        message: message.into(),
+    }
+}
