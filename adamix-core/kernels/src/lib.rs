@@ -19,9 +19,11 @@ mod allocator;
 mod attention;
 mod device;
 mod dropout;
+mod flex;
 mod gelu;
 mod layer_norm;
 mod linear;
+mod math;
 mod simd;
 
 pub use allocator::tune_allocator;
