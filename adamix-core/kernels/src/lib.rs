@@ -17,10 +17,12 @@
 
 mod allocator;
 mod attention;
+mod columns;
 mod device;
 mod dropout;
 mod flex;
 mod gelu;
+mod gemm;
 mod layer_norm;
 mod linear;
 mod math;

@@ -129,3 +129,10 @@ fn erf_agrees_with_scipy() {
         assert!((erf(z) - expected).abs() < 1e-11, "{z}");
     }
 }
+
+/// The product of row-major matrices `[m, k]` and `[k, n]`.
+pub(crate) fn matrix_product(a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> Vec<f64> {
+    (0..m * n)
+        .map(|i| (0..k).map(|l| a[i / n * k + l] * b[l * n + i % n]).sum())
+        .collect()
+}
