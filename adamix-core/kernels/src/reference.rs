@@ -136,3 +136,16 @@ pub(crate) fn matrix_product(a: &[f64], b: &[f64], [m, k, n]: [usize; 3]) -> Vec
         .map(|i| (0..k).map(|l| a[i / n * k + l] * b[l * n + i % n]).sum())
         .collect()
 }
+
+/// Layer normalisation of rows as long as `gamma`.
+pub(crate) fn layer_norm(x: &[f64], gamma: &[f64], beta: &[f64], epsilon: f64) -> Vec<f64> {
+    let units = gamma.len();
+    x.chunks(units)
+        .flat_map(|row| {
+            let mean = row.iter().sum::<f64>() / units as f64;
+            let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / units as f64;
+            (0..units)
+                .map(move |i| (row[i] - mean) / (variance + epsilon).sqrt() * gamma[i] + beta[i])
+        })
+        .collect()
+}
