@@ -57,6 +57,14 @@ impl<'a> Matrix<'a> {
         Some(Self::strided(data, dims, strides))
     }
 
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
     /// The transposed matrix, in place.
     pub(crate) fn transposed(self) -> Self {
         Self {

@@ -149,3 +149,46 @@ pub(crate) fn layer_norm(x: &[f64], gamma: &[f64], beta: &[f64], epsilon: f64) -
         })
         .collect()
 }
+
+/// Attention over row-major `[batch, heads, tokens, head_dim]` arrays, with the factors of dropout.
+pub(crate) fn attention(
+    [q, k, v]: [&[f64]; 3],
+    mask: &[f32],
+    factors: Option<&[f64]>,
+    causal: bool,
+    [batch, heads, queries, keys, head_dim]: [usize; 5],
+) -> Vec<f64> {
+    let mut out = vec![0.0; batch * heads * queries * head_dim];
+    for row in 0..batch * heads * queries {
+        let (head, query) = (row / queries, row % queries);
+        let mask = &mask[head / heads * keys..][..keys];
+        let visible = if causal {
+            keys - queries + query + 1
+        } else {
+            keys
+        };
+        let padded = mask[..visible].iter().all(|&m| m == 0.0);
+        let weights: Vec<f64> = (0..visible)
+            .map(|key| {
+                let score: f64 = (0..head_dim)
+                    .map(|i| q[row * head_dim + i] * k[(head * keys + key) * head_dim + i])
+                    .sum();
+                // Where everything is padding, the bias swallows the score, as it does in 32 bits.
+                match (padded, mask[key] == 0.0) {
+                    (true, _) => 1.0,
+                    (false, true) => 0.0,
+                    (false, false) => (score / (head_dim as f64).sqrt()).exp(),
+                }
+            })
+            .collect();
+        let total: f64 = weights.iter().sum();
+        for (key, weight) in weights.iter().enumerate() {
+            let factor = factors.map_or(1.0, |factors| factors[row * keys + key]);
+            for i in 0..head_dim {
+                let value = v[(head * keys + key) * head_dim + i];
+                out[row * head_dim + i] += weight / total * factor * value;
+            }
+        }
+    }
+    out
+}
