@@ -17,11 +17,15 @@
 
 mod allocator;
 mod attention;
+mod columns;
 mod device;
 mod dropout;
+mod flex;
 mod gelu;
+mod gemm;
 mod layer_norm;
 mod linear;
+mod math;
 mod simd;
 
 pub use allocator::tune_allocator;

@@ -1,13 +1,26 @@
-//! `y = x W + b`.
+//! `y = x W + b`, with nothing saved and nothing computed for frozen parameters.
 
-use burn::tensor::Tensor;
+use crate::columns::column_sums;
+use crate::device::is_fused;
+use crate::flex::{rows, slice, tensor, uninitialised};
+use crate::gemm::{Matrix, Previous, multiply};
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{Shape, Tensor};
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
 
 /// Multiplies the last dimension of `x` by a weight and adds a bias.
 ///
-/// The leading dimensions are flattened first: one large product instead of one per batch element.
+/// The leading dimensions are flattened: one large product instead of one per batch element. Each of
+/// the three gradients is computed only if its tensor is tracked; `x` is kept for the backward pass
+/// only if the weight is tracked.
 ///
 /// # Shapes
-/// - `x`: `[..., in]`, `weight`: `[in, out]`, `bias`: `[out]`
+/// - `x`: `[..., in]`, `weight`: `[in, out]` (a transposed view will do), `bias`: `[out]`
 /// - result: `[..., out]`
 ///
 /// # Panics
@@ -17,7 +30,27 @@ pub fn linear<const D: usize>(
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
-    composed(x, weight, bias)
+    let [input, output] = weight.dims();
+    assert_eq!(
+        x.dims()[D - 1],
+        input,
+        "linear: last dimension of x and rows of the weight"
+    );
+    if let Some(bias) = &bias {
+        assert_eq!(
+            bias.dims(),
+            [output],
+            "linear: bias and columns of the weight"
+        );
+    }
+    if !(is_fused(&x) && is_fused(&weight) && bias.as_ref().is_none_or(is_fused)) {
+        return composed(x, weight, bias);
+    }
+    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(match bias {
+        Some(bias) => Dispatch::fused_linear_bias(x, weight, bias.into_dispatch()),
+        None => Dispatch::fused_linear(x, weight),
+    })
 }
 
 /// The same from Burn's own operations.
@@ -35,4 +68,327 @@ pub(crate) fn composed<const D: usize>(
         y = y + bias.unsqueeze();
     }
     y.reshape(dims)
+}
+
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait LinearOps: Backend {
+    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn fused_linear_bias(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    /// `g Wᵀ`.
+    fn fused_linear_input_gradient(
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    /// `xᵀ g`.
+    fn fused_linear_weight_gradient(
+        x: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    /// The sum of the rows of `g`.
+    fn fused_linear_bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+impl LinearOps for Flex {
+    fn fused_linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        product(x, weight, None, Side::Right)
+    }
+
+    fn fused_linear_bias(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        let bias = bias.to_contiguous();
+        product(x, weight, Some(slice(&bias)), Side::Right)
+    }
+
+    fn fused_linear_input_gradient(weight: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        product(gradient, weight, None, Side::Transposed)
+    }
+
+    fn fused_linear_weight_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        let (x, gradient) = (x.to_contiguous(), gradient.to_contiguous());
+        let ((count, input), (_, output)) = (rows(&x), rows(&gradient));
+        // SAFETY: the product assigns every element.
+        let mut buffer = unsafe { uninitialised(input * output) };
+        multiply(
+            &mut buffer,
+            Matrix::new(slice(&x), count, input).transposed(),
+            Matrix::new(slice(&gradient), count, output),
+            Previous::Overwrite,
+        );
+        tensor(buffer, Shape::from([input, output]))
+    }
+
+    fn fused_linear_bias_gradient(gradient: FlexTensor) -> FlexTensor {
+        let gradient = gradient.to_contiguous();
+        let (_, output) = rows(&gradient);
+        tensor(column_sums(slice(&gradient), output), Shape::from([output]))
+    }
+}
+
+/// How the weight stands in a product.
+#[derive(Clone, Copy)]
+enum Side {
+    Right,
+    Transposed,
+}
+
+/// `x W` or `x Wᵀ` over the last dimension, plus a bias.
+fn product(x: FlexTensor, weight: FlexTensor, bias: Option<&[f32]>, side: Side) -> FlexTensor {
+    let x = x.to_contiguous();
+    let weight = match Matrix::of(&weight) {
+        Some(_) => weight,
+        None => weight.to_contiguous(),
+    };
+    let matrix = Matrix::of(&weight).expect("a contiguous tensor has no negative stride");
+    let (columns, matrix) = match side {
+        Side::Right => (weight.shape()[1], matrix),
+        Side::Transposed => (weight.shape()[0], matrix.transposed()),
+    };
+    let (count, input) = rows(&x);
+    // SAFETY: either the bias fills the buffer or the product assigns every element.
+    let mut buffer = unsafe { uninitialised(count * columns) };
+    let mut previous = Previous::Overwrite;
+    if let Some(bias) = bias {
+        previous = Previous::Add;
+        buffer
+            .par_chunks_mut((64 * columns).max(1))
+            .for_each(|block| {
+                block
+                    .chunks_exact_mut(columns)
+                    .for_each(|row| row.copy_from_slice(bias));
+            });
+    }
+    let x_matrix = Matrix::new(slice(&x), count, input);
+    multiply(&mut buffer, x_matrix, matrix, previous);
+    let mut shape = x.shape();
+    let last = shape.num_dims() - 1;
+    shape[last] = columns;
+    tensor(buffer, shape)
+}
+
+/// What the backward pass needs: `x` for the weight's gradient, the weight for that of `x`.
+type Saved<B> = (Option<FloatTensor<B>>, Option<FloatTensor<B>>);
+
+/// Registers the gradients of `x` and the weight for those that are tracked.
+macro_rules! register_products {
+    ($B:ty, $gradients:ident, $state:expr, $gradient:ident, $x:ident, $weight:ident) => {{
+        let (saved_x, saved_weight) = $state;
+        if let (Some(node), Some(weight)) = ($x, saved_weight) {
+            let dx = <$B>::fused_linear_input_gradient(weight, $gradient.clone());
+            $gradients.register::<$B>(node.id, dx);
+        }
+        if let (Some(node), Some(x)) = ($weight, saved_x) {
+            let dw = <$B>::fused_linear_weight_gradient(x, $gradient.clone());
+            $gradients.register::<$B>(node.id, dw);
+        }
+    }};
+}
+
+impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
+    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct Linear;
+
+        impl<B: LinearOps> Backward<B, 2> for Linear {
+            type State = Saved<B>;
+
+            fn backward(
+                self,
+                ops: Ops<Self::State, 2>,
+                gradients: &mut Gradients,
+                _checkpointer: &mut Checkpointer,
+            ) {
+                let gradient = gradients.consume::<B>(&ops.node);
+                let [x, weight] = ops.parents;
+                register_products!(B, gradients, ops.state, gradient, x, weight);
+            }
+        }
+
+        let saved = saved::<B, C>(&x, &weight);
+        let prepared = Linear.prepare::<C>([x.node(), weight.node()]);
+        let output = B::fused_linear(x.into_primitive(), weight.into_primitive());
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(saved, output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn fused_linear_bias(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct Linear;
+
+        impl<B: LinearOps> Backward<B, 3> for Linear {
+            type State = Saved<B>;
+
+            fn backward(
+                self,
+                ops: Ops<Self::State, 3>,
+                gradients: &mut Gradients,
+                _checkpointer: &mut Checkpointer,
+            ) {
+                let gradient = gradients.consume::<B>(&ops.node);
+                let [x, weight, bias] = ops.parents;
+                register_products!(B, gradients, ops.state, gradient, x, weight);
+                if let Some(node) = bias {
+                    let db = B::fused_linear_bias_gradient(gradient);
+                    gradients.register::<B>(node.id, db);
+                }
+            }
+        }
+
+        let saved = saved::<B, C>(&x, &weight);
+        let prepared = Linear.prepare::<C>([x.node(), weight.node(), bias.node()]);
+        let output = B::fused_linear_bias(
+            x.into_primitive(),
+            weight.into_primitive(),
+            bias.into_primitive(),
+        );
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(saved, output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn fused_linear_input_gradient(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        unreachable!("the gradient of a fused operation is not itself differentiated")
+    }
+
+    fn fused_linear_weight_gradient(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        unreachable!("the gradient of a fused operation is not itself differentiated")
+    }
+
+    fn fused_linear_bias_gradient(_: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("the gradient of a fused operation is not itself differentiated")
+    }
+}
+
+/// Keeps only what a tracked input will ask for.
+fn saved<B: Backend, C: CheckpointStrategy>(
+    x: &FloatTensor<Autodiff<B, C>>,
+    weight: &FloatTensor<Autodiff<B, C>>,
+) -> Saved<B> {
+    (
+        weight.is_tracked().then(|| x.primitive().clone()),
+        x.is_tracked().then(|| weight.primitive().clone()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::{close, host, leaf, matrix_product, plain, same, values, wide};
+    use proptest::prelude::*;
+
+    fn transposed(x: &[f64], rows: usize, columns: usize) -> Vec<f64> {
+        (0..rows * columns)
+            .map(|i| x[i % rows * columns + i / rows])
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn values_and_gradients_agree_with_the_reference(
+            batch in 1usize..5, tokens in 1usize..20, input in 1usize..70, output in 1usize..70,
+            with_bias: bool, frozen: bool, seed: u64,
+        ) {
+            let rows = batch * tokens;
+            let x = values(seed, rows * input, 1.0);
+            let w = values(seed ^ 1, input * output, 1.0);
+            let b = values(seed ^ 2, output, 1.0);
+            let g = values(seed ^ 3, rows * output, 1.0);
+            let tx = leaf(&x, [batch, tokens, input]);
+            let (tw, tb) = if frozen {
+                // Frozen parameters of a model on an autodiff device, and of one outside it.
+                (plain(&w, [input, output]).autodiff(), plain(&b, [output]))
+            } else {
+                (leaf(&w, [input, output]), leaf(&b, [output]))
+            };
+            let y = linear(tx.clone(), tw.clone(), with_bias.then(|| tb.clone()));
+            let mut expected = matrix_product(&wide(&x), &wide(&w), [rows, input, output]);
+            if with_bias {
+                expected.iter_mut().enumerate().for_each(|(i, y)| *y += f64::from(b[i % output]));
+            }
+            close(&y, &expected, 1e-5);
+
+            let gradients = (y * plain(&g, [batch, tokens, output]).autodiff()).sum().backward();
+            let wt = transposed(&wide(&w), input, output);
+            let dx = matrix_product(&wide(&g), &wt, [rows, output, input]);
+            close(&tx.grad(&gradients).unwrap(), &dx, 1e-5);
+            if frozen {
+                prop_assert!(tw.grad(&gradients).is_none());
+                prop_assert!(tb.grad(&gradients).is_none());
+            } else {
+                let xt = transposed(&wide(&x), rows, input);
+                let dw = matrix_product(&xt, &wide(&g), [input, rows, output]);
+                close(&tw.grad(&gradients).unwrap(), &dw, 1e-5);
+                prop_assert_eq!(tb.grad(&gradients).is_some(), with_bias);
+                if let Some(db) = tb.grad(&gradients) {
+                    let sums = (0..output)
+                        .map(|j| (0..rows).map(|i| f64::from(g[i * output + j])).sum())
+                        .collect::<Vec<f64>>();
+                    close(&db, &sums, 1e-5);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_untracked_product_is_outside_the_graph() {
+        let x = plain::<2>(&values(1, 6, 1.0), [2, 3]).autodiff();
+        let w = plain::<2>(&values(2, 12, 1.0), [3, 4]).autodiff();
+        assert!(!linear(x.clone(), w, None).is_tracked());
+        let w = leaf(&values(2, 12, 1.0), [3, 4]);
+        let y = linear(x.clone(), w.clone(), None);
+        let gradients = y.sum().backward();
+        assert!(w.grad(&gradients).is_some() && x.grad(&gradients).is_none());
+    }
+
+    #[test]
+    fn views_are_read_in_place() {
+        let x: Tensor<2> = plain(&values(1, 15, 1.0), [3, 5]).swap_dims(0, 1);
+        let w: Tensor<2> = plain(&values(2, 12, 1.0), [4, 3]).swap_dims(0, 1);
+        let expected = host(&composed(x.clone(), w.clone(), None));
+        close(&linear(x.clone(), w.clone(), None), &expected, 1e-6);
+        let flipped = w.flip([0]);
+        let expected = host(&composed(x.clone(), flipped.clone(), None));
+        close(&linear(x, flipped, None), &expected, 1e-6);
+    }
+
+    #[test]
+    fn the_number_of_threads_does_not_matter() {
+        for [rows, input, output] in [[512, 96, 384], [300, 384, 16], [1, 700, 900], [70, 70, 70]] {
+            let x: Tensor<2> = plain(&values(1, rows * input, 1.0), [rows, input]);
+            let w: Tensor<2> = plain(&values(2, input * output, 1.0), [input, output]);
+            let g: Tensor<2> = plain(&values(3, rows * output, 1.0), [rows, output]);
+            let b: Tensor<1> = plain(&values(4, output, 1.0), [output]);
+            same(|| linear(x.clone(), w.clone(), Some(b.clone())));
+            let gradient = |of_weight: bool| {
+                let x = x.clone().autodiff().require_grad();
+                let w = w.clone().autodiff().require_grad();
+                let y = linear(x.clone(), w.clone(), None);
+                let gradients = (y * g.clone().autodiff()).sum().backward();
+                if of_weight {
+                    w.grad(&gradients)
+                } else {
+                    x.grad(&gradients)
+                }
+                .unwrap()
+            };
+            same(|| gradient(true));
+            same(|| gradient(false));
+        }
+    }
 }

@@ -47,7 +47,7 @@ pub fn cpu_features() -> CpuFeatures {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn level() -> SimdLevel {
+pub(crate) fn level() -> SimdLevel {
     let fma = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     let wide = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -61,7 +61,7 @@ fn level() -> SimdLevel {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn level() -> SimdLevel {
+pub(crate) fn level() -> SimdLevel {
     SimdLevel::Portable
 }
 
@@ -74,3 +74,38 @@ fn avx512_bf16() -> bool {
 fn avx512_bf16() -> bool {
     false
 }
+
+/// Defines a function compiled once for each instruction set, which picks the right one at run time.
+///
+/// The body is an `#[inline(always)]` function generic over `const FMA: bool`, which says whether
+/// `f32::mul_add` is one instruction.
+macro_rules! multiversion {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name($($arg: $ty),*) $(-> $ret)? {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx512($($arg: $ty),*) $(-> $ret)? {
+                    $body::<true>($($arg),*)
+                }
+                #[target_feature(enable = "avx2,fma")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx2($($arg: $ty),*) $(-> $ret)? {
+                    $body::<true>($($arg),*)
+                }
+                match $crate::simd::level() {
+                    // SAFETY: `level` has found all the features this function was compiled for.
+                    $crate::simd::SimdLevel::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: as above.
+                    $crate::simd::SimdLevel::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::simd::SimdLevel::Portable => {}
+                }
+            }
+            $body::<{ cfg!(any(target_feature = "fma", target_arch = "aarch64")) }>($($arg),*)
+        }
+    };
+}
+pub(crate) use multiversion;
