@@ -44,7 +44,11 @@ impl Account {
             }
         }
         for (experts, count) in sides.into_values() {
-            *if experts > 1 { &mut account.experts } else { &mut account.shared } += count;
+            *if experts > 1 {
+                &mut account.experts
+            } else {
+                &mut account.shared
+            } += count;
             account.merged += count / experts.max(1);
         }
         account
@@ -78,20 +82,37 @@ mod tests {
     use super::*;
 
     fn info(name: &str, shape: &[usize]) -> ParameterInfo {
-        ParameterInfo { name: name.to_owned(), shape: shape.to_vec(), trainable: true, owner: String::new() }
+        ParameterInfo {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            trainable: true,
+            owner: String::new(),
+        }
     }
 
     #[test]
     fn merged_counts_one_expert_of_each_side() {
-        let mut parameters = vec![info("classifier.weight", &[2, 8]), info("embeddings.weight", &[10, 8])];
+        let mut parameters = vec![
+            info("classifier.weight", &[2, 8]),
+            info("embeddings.weight", &[10, 8]),
+        ];
         for expert in 0..4 {
-            parameters.push(info(&format!("layer.0.output.adamix.down.{expert}.weight"), &[2, 8]));
-            parameters.push(info(&format!("layer.0.output.adamix.down.{expert}.bias"), &[2]));
+            parameters.push(info(
+                &format!("layer.0.output.adamix.down.{expert}.weight"),
+                &[2, 8],
+            ));
+            parameters.push(info(
+                &format!("layer.0.output.adamix.down.{expert}.bias"),
+                &[2],
+            ));
         }
         parameters.push(info("layer.0.output.adamix.up.0.weight", &[8, 2]));
         parameters.push(info("layer.0.output.adamix.up.0.bias", &[8]));
         let account = Account::new(&parameters, |name| name.starts_with("classifier"));
-        assert_eq!((account.experts, account.shared, account.merged), (72, 24, 42));
+        assert_eq!(
+            (account.experts, account.shared, account.merged),
+            (72, 24, 42)
+        );
         assert_eq!((account.head, account.backbone), (16, 80));
     }
 }

@@ -66,11 +66,18 @@ impl Bank {
         let indices = Tensor::<1, Int>::from_data(indices.as_slice(), &device);
         let weights = Tensor::stack::<3>(self.experts.iter().map(|e| e.weight.val()).collect(), 0);
         let y = x.matmul(weights.select(0, indices.clone()));
-        let biases: Vec<_> = self.experts.iter().filter_map(|e| e.bias.as_ref()).map(|b| b.val()).collect();
+        let biases: Vec<_> = self
+            .experts
+            .iter()
+            .filter_map(|e| e.bias.as_ref())
+            .map(|b| b.val())
+            .collect();
         if biases.is_empty() {
             return y;
         }
-        y + Tensor::stack::<2>(biases, 0).select(0, indices).unsqueeze_dim(1)
+        y + Tensor::stack::<2>(biases, 0)
+            .select(0, indices)
+            .unsqueeze_dim(1)
     }
 
     /// The bank of one expert that `rule` makes of this one.
@@ -90,13 +97,19 @@ mod tests {
         let device = Device::flex();
         let bank = Bank::init(3, [4, 2], Initializer::Normal(1.0), Key::new(1), &device);
         let x = Tensor::<3>::from_data(
-            burn::tensor::TensorData::new(Initializer::Normal(1.0).sample(Key::new(2), 24), [2, 3, 4]),
+            burn::tensor::TensorData::new(
+                Initializer::Normal(1.0).sample(Key::new(2), 24),
+                [2, 3, 4],
+            ),
             &device,
         );
         let both = bank.forward(x.clone(), &Choice::PerExample(vec![2, 0]));
         for (row, expert) in [(0, 2), (1, 0)] {
             let alone = bank.forward(x.clone().narrow(0, row, 1), &Choice::One(expert));
-            let distance = (both.clone().narrow(0, row, 1) - alone).abs().max().into_scalar::<f32>();
+            let distance = (both.clone().narrow(0, row, 1) - alone)
+                .abs()
+                .max()
+                .into_scalar::<f32>();
             assert!(distance < 1e-6, "{distance}");
         }
     }

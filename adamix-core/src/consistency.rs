@@ -59,7 +59,10 @@ mod tests {
         let second = Tensor::<2>::from_data([[0.0, 0.0]], &device);
         let expected = 0.5 * (0.5 * (4f64 / 3.0).ln() + 0.75 * 1.5f64.ln() + 0.25 * 0.5f64.ln());
         let value = symmetric_kl(first, second, true).into_scalar::<f32>();
-        assert!((f64::from(value) - expected).abs() < 1e-7, "{value} {expected}");
+        assert!(
+            (f64::from(value) - expected).abs() < 1e-7,
+            "{value} {expected}"
+        );
     }
 
     #[test]
@@ -69,7 +72,15 @@ mod tests {
         let first = Tensor::<2>::from_data([[3f32.ln(), 0.0]], &device).require_grad();
         let second = Tensor::<2>::from_data([[0.0, 0.0]], &device).require_grad();
         let gradients = symmetric_kl(first.clone(), second, true).backward();
-        let gradient = first.grad(&gradients).unwrap().into_data().try_to_vec::<f32>().unwrap();
-        assert!((gradient[0] - 0.125).abs() < 1e-6 && (gradient[1] + 0.125).abs() < 1e-6, "{gradient:?}");
+        let gradient = first
+            .grad(&gradients)
+            .unwrap()
+            .into_data()
+            .try_to_vec::<f32>()
+            .unwrap();
+        assert!(
+            (gradient[0] - 0.125).abs() < 1e-6 && (gradient[1] + 0.125).abs() < 1e-6,
+            "{gradient:?}"
+        );
     }
 }

@@ -13,6 +13,7 @@ pub mod ensemble;
 pub mod linear;
 pub mod merging;
 pub mod mixture;
+pub mod objective;
 pub mod optimizer;
 pub mod parameter;
 pub mod random;

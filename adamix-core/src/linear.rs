@@ -19,13 +19,24 @@ pub struct Linear {
 
 impl Linear {
     /// A fresh trainable layer: weight drawn from `initializer`, bias zero.
-    pub fn init(input: usize, output: usize, initializer: Initializer, key: Key, device: &Device) -> Self {
+    pub fn init(
+        input: usize,
+        output: usize,
+        initializer: Initializer,
+        key: Key,
+        device: &Device,
+    ) -> Self {
         let values = initializer.sample(key.purpose("weight"), input * output);
         Self::from_values([input, output], values, Some(vec![0.0; output]), device)
     }
 
     /// A trainable layer from values; `weight` is row-major `[in, out]`.
-    pub fn from_values(shape: [usize; 2], weight: Vec<f32>, bias: Option<Vec<f32>>, device: &Device) -> Self {
+    pub fn from_values(
+        shape: [usize; 2],
+        weight: Vec<f32>,
+        bias: Option<Vec<f32>>,
+        device: &Device,
+    ) -> Self {
         Self {
             weight: Param::from_data(TensorData::new(weight, shape), device),
             bias: bias.map(|b| Param::from_data(TensorData::new(b, [shape[1]]), device)),

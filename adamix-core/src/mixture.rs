@@ -88,7 +88,13 @@ impl MixtureConfig {
         let initializer = Initializer::Normal(self.initializer_range);
         let (wide, narrow) = (self.hidden_size, self.bottleneck);
         Mixture {
-            down: Bank::init(down, [wide, narrow], initializer, key.purpose("down"), device),
+            down: Bank::init(
+                down,
+                [wide, narrow],
+                initializer,
+                key.purpose("down"),
+                device,
+            ),
             up: Bank::init(up, [narrow, wide], initializer, key.purpose("up"), device),
             activation: self.activation,
         }
@@ -159,7 +165,9 @@ mod tests {
                 .with_experts(experts)
                 .with_initializer_range(0.5)
                 .init(Key::new(1), &device);
-            let merged = mixture.merged(&Uniform).forward(input(&device), &Decision::SINGLE);
+            let merged = mixture
+                .merged(&Uniform)
+                .forward(input(&device), &Decision::SINGLE);
             let first = mixture.forward(input(&device), &Decision::SINGLE);
             (merged - first).abs().max().into_scalar::<f32>()
         };
@@ -171,11 +179,19 @@ mod tests {
     fn only_the_chosen_experts_get_a_gradient() {
         let device = Device::flex().autodiff();
         let mixture = MixtureConfig::new(8, 2).init(Key::new(1), &device);
-        let loss = mixture.forward(input(&device), &Decision::diagonal(2, 4, 1)).sum();
+        let loss = mixture
+            .forward(input(&device), &Decision::diagonal(2, 4, 1))
+            .sum();
         let gradients = loss.backward();
         for (i, expert) in mixture.down.experts.iter().enumerate() {
             assert_eq!(expert.weight.val().grad(&gradients).is_some(), i == 2);
         }
-        assert!(mixture.up.experts[0].weight.val().grad(&gradients).is_some());
+        assert!(
+            mixture.up.experts[0]
+                .weight
+                .val()
+                .grad(&gradients)
+                .is_some()
+        );
     }
 }

@@ -59,7 +59,11 @@ pub type NamedGradients = BTreeMap<String, Tensor<1>>;
 /// Adds one micro-batch's gradients, weighted, to what was gathered so far.
 pub fn accumulate(sum: &mut NamedGradients, gradients: NamedGradients, weight: f64) {
     for (name, gradient) in gradients {
-        let gradient = if weight == 1.0 { gradient } else { gradient * weight };
+        let gradient = if weight == 1.0 {
+            gradient
+        } else {
+            gradient * weight
+        };
         let total = match sum.remove(&name) {
             Some(before) => before + gradient,
             None => gradient,
@@ -73,8 +77,15 @@ pub fn global_norm(gradients: &NamedGradients) -> f64 {
     if gradients.is_empty() {
         return 0.0;
     }
-    let squares = gradients.values().map(|g| g.clone().square().sum()).collect();
-    let squares: Vec<f32> = Tensor::cat(squares, 0).into_data().convert::<f32>().try_into_vec().expect("f32 values");
+    let squares = gradients
+        .values()
+        .map(|g| g.clone().square().sum())
+        .collect();
+    let squares: Vec<f32> = Tensor::cat(squares, 0)
+        .into_data()
+        .convert::<f32>()
+        .try_into_vec()
+        .expect("f32 values");
     squares.into_iter().map(f64::from).sum::<f64>().sqrt()
 }
 
@@ -126,7 +137,12 @@ impl AdamW {
     }
 
     /// Moves every trainable parameter one step along its gradient.
-    pub fn step<M: Named>(&mut self, module: M, gradients: NamedGradients, learning_rate: f64) -> M {
+    pub fn step<M: Named>(
+        &mut self,
+        module: M,
+        gradients: NamedGradients,
+        learning_rate: f64,
+    ) -> M {
         let update = Update {
             config: self.config,
             moments: core::mem::take(&mut self.moments),
@@ -159,8 +175,18 @@ impl Update {
         }
     }
 
-    fn new_value(&mut self, info: &ParameterInfo, value: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
-        let AdamWConfig { beta1, beta2, epsilon, .. } = self.config;
+    fn new_value(
+        &mut self,
+        info: &ParameterInfo,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+    ) -> Tensor<1> {
+        let AdamWConfig {
+            beta1,
+            beta2,
+            epsilon,
+            ..
+        } = self.config;
         let moments = match self.moments.remove(&info.name) {
             Some(old) => Moments {
                 step: old.step + 1,
@@ -173,11 +199,16 @@ impl Update {
                 second: gradient.square() * (1.0 - beta2),
             },
         };
-        let corrections = (1.0 - beta2.powi(moments.step as i32)).sqrt() / (1.0 - beta1.powi(moments.step as i32));
+        let corrections = (1.0 - beta2.powi(moments.step as i32)).sqrt()
+            / (1.0 - beta1.powi(moments.step as i32));
         let direction = moments.first.clone() / (moments.second.clone().sqrt() + epsilon);
         let value = value - direction * (self.learning_rate * corrections);
         self.moments.insert(info.name.clone(), moments);
-        let decay = if self.decays(info) { self.config.weight_decay } else { 0.0 };
+        let decay = if self.decays(info) {
+            self.config.weight_decay
+        } else {
+            0.0
+        };
         if decay == 0.0 {
             return value;
         }
@@ -190,7 +221,11 @@ impl Update {
 }
 
 impl Replace for Update {
-    fn replace<const D: usize>(&mut self, info: ParameterInfo, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+    fn replace<const D: usize>(
+        &mut self,
+        info: ParameterInfo,
+        param: Param<Tensor<D>>,
+    ) -> Param<Tensor<D>> {
         if !info.trainable {
             return param;
         }
@@ -227,7 +262,10 @@ mod tests {
     fn model(weights: [f32; 2]) -> Model {
         let device = Device::flex().autodiff();
         let linear = |w| Linear::from_values([1, 1], vec![w], Some(vec![w]), &device);
-        Model { first: linear(weights[0]), second: linear(weights[1]) }
+        Model {
+            first: linear(weights[0]),
+            second: linear(weights[1]),
+        }
     }
 
     fn gradient(name: &str, value: f32) -> NamedGradients {
@@ -246,7 +284,11 @@ mod tests {
         let model = optimizer.step(model([1.0, 1.0]), gradient("first.weight", 0.5), 0.1);
         // First step: the bias-corrected direction is 1, so 1 - 0.1 = 0.9, then decay 0.9 (1 - 0.01).
         assert!((value(&model, "first.weight") - 0.891).abs() < 1e-6);
-        assert_eq!(value(&model, "second.weight"), 1.0, "no gradient yet: skipped, decay included");
+        assert_eq!(
+            value(&model, "second.weight"),
+            1.0,
+            "no gradient yet: skipped, decay included"
+        );
         let model = optimizer.step(model, BTreeMap::new(), 0.1);
         // Zero gradient: m = 0.045, v = 0.24975e-3 * 0.999..., t = 2.
         let (m, v) = (0.05f64 * 0.9, 0.25e-3f64 * 0.999);
@@ -257,7 +299,10 @@ mod tests {
 
     #[test]
     fn skip_leaves_an_unselected_parameter() {
-        let config = AdamWConfig { unselected: Unselected::Skip, ..AdamWConfig::default() };
+        let config = AdamWConfig {
+            unselected: Unselected::Skip,
+            ..AdamWConfig::default()
+        };
         let mut optimizer = AdamW::new(config);
         let model = optimizer.step(model([1.0, 1.0]), gradient("first.weight", 0.5), 0.1);
         let before = value(&model, "first.weight");
@@ -279,13 +324,20 @@ mod tests {
         let norm = global_norm(&gradients);
         assert!((norm - 5.0).abs() < 1e-6);
         clip_global_norm(&mut gradients, norm, 1.0);
-        let values: Vec<f32> = gradients.values().map(|g| g.clone().into_scalar::<f32>()).collect();
-        assert!((values[0] - 0.6).abs() < 1e-6 && (values[1] - 0.8).abs() < 1e-6, "{values:?}");
+        let values: Vec<f32> = gradients
+            .values()
+            .map(|g| g.clone().into_scalar::<f32>())
+            .collect();
+        assert!(
+            (values[0] - 0.6).abs() < 1e-6 && (values[1] - 0.8).abs() < 1e-6,
+            "{values:?}"
+        );
     }
 
     #[test]
     fn frozen_parameters_hold_no_state() {
-        let model = parameter::set_trainable(model([1.0, 1.0]), |info| info.name.starts_with("first"));
+        let model =
+            parameter::set_trainable(model([1.0, 1.0]), |info| info.name.starts_with("first"));
         let mut optimizer = AdamW::new(AdamWConfig::default());
         let mut gradients = gradient("first.weight", 0.5);
         gradients.extend(gradient("second.weight", 0.5));

@@ -92,12 +92,19 @@ impl Path {
     }
 
     fn name(&self) -> String {
-        let segments: Vec<&str> = self.stack.iter().map(|(s, _)| s.as_str()).filter(|s| !s.is_empty()).collect();
+        let segments: Vec<&str> = self
+            .stack
+            .iter()
+            .map(|(s, _)| s.as_str())
+            .filter(|s| !s.is_empty())
+            .collect();
         segments.join(".")
     }
 
     fn owner(&self) -> &str {
-        self.stack.last().map_or("", |(_, container)| container.trim_start_matches("Struct:"))
+        self.stack
+            .last()
+            .map_or("", |(_, container)| container.trim_start_matches("Struct:"))
     }
 
     fn info<const D: usize>(&self, param: &Param<Tensor<D>>) -> ParameterInfo {
@@ -126,7 +133,12 @@ struct Walk<'a, S> {
 
 /// What a traversal does at a parameter.
 trait Sink {
-    fn take<const D: usize>(&mut self, info: ParameterInfo, transposed: bool, param: &Param<Tensor<D>>);
+    fn take<const D: usize>(
+        &mut self,
+        info: ParameterInfo,
+        transposed: bool,
+        param: &Param<Tensor<D>>,
+    );
 }
 
 impl<S: Sink> ModuleVisitor for Walk<'_, S> {
@@ -161,15 +173,33 @@ pub fn parameters(module: &impl Named) -> Vec<ParameterInfo> {
 }
 
 /// The values, in file layout, of the parameters that `wanted` selects.
-pub fn export(module: &impl Named, wanted: impl Fn(&ParameterInfo) -> bool) -> BTreeMap<String, HostTensor> {
+pub fn export(
+    module: &impl Named,
+    wanted: impl Fn(&ParameterInfo) -> bool,
+) -> BTreeMap<String, HostTensor> {
     struct Export<F>(F, BTreeMap<String, HostTensor>);
     impl<F: Fn(&ParameterInfo) -> bool> Sink for Export<F> {
-        fn take<const D: usize>(&mut self, info: ParameterInfo, transposed: bool, param: &Param<Tensor<D>>) {
+        fn take<const D: usize>(
+            &mut self,
+            info: ParameterInfo,
+            transposed: bool,
+            param: &Param<Tensor<D>>,
+        ) {
             if (self.0)(&info) {
                 let value = param.val().without_autodiff();
                 let value = if transposed { value.transpose() } else { value };
-                let values = value.into_data().convert::<f32>().try_into_vec().expect("f32 values");
-                self.1.insert(info.name, HostTensor { shape: info.shape, values });
+                let values = value
+                    .into_data()
+                    .convert::<f32>()
+                    .try_into_vec()
+                    .expect("f32 values");
+                self.1.insert(
+                    info.name,
+                    HostTensor {
+                        shape: info.shape,
+                        values,
+                    },
+                );
             }
         }
     }
@@ -204,7 +234,11 @@ struct Change<F> {
 /// What a replacing traversal does at a parameter.
 pub(crate) trait Replace {
     /// The new parameter.
-    fn replace<const D: usize>(&mut self, info: ParameterInfo, param: Param<Tensor<D>>) -> Param<Tensor<D>>;
+    fn replace<const D: usize>(
+        &mut self,
+        info: ParameterInfo,
+        param: Param<Tensor<D>>,
+    ) -> Param<Tensor<D>>;
 }
 
 impl<F: Replace> ModuleMapper for Change<F> {
@@ -223,7 +257,10 @@ impl<F: Replace> ModuleMapper for Change<F> {
 /// Runs `replace` over every parameter of a module.
 pub(crate) fn replace<M: Named, R: Replace>(module: M, replace: R) -> (M, R) {
     let path = Path::new(&module);
-    let mut change = Change { path, change: replace };
+    let mut change = Change {
+        path,
+        change: replace,
+    };
     let module = module.map(&mut change);
     (module, change.change)
 }
@@ -232,7 +269,11 @@ pub(crate) fn replace<M: Named, R: Replace>(module: M, replace: R) -> (M, R) {
 pub fn set_trainable<M: Named>(module: M, trainable: impl Fn(&ParameterInfo) -> bool) -> M {
     struct Set<F>(F);
     impl<F: Fn(&ParameterInfo) -> bool> Replace for Set<F> {
-        fn replace<const D: usize>(&mut self, info: ParameterInfo, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        fn replace<const D: usize>(
+            &mut self,
+            info: ParameterInfo,
+            param: Param<Tensor<D>>,
+        ) -> Param<Tensor<D>> {
             let trainable = (self.0)(&info);
             param.set_require_grad(trainable)
         }
@@ -244,11 +285,18 @@ pub fn set_trainable<M: Named>(module: M, trainable: impl Fn(&ParameterInfo) -> 
 ///
 /// # Errors
 /// If a name is unknown or a shape differs; the first such is named.
-pub fn assign<M: Named>(module: M, values: BTreeMap<String, HostTensor>) -> Result<M, ParameterError> {
-    let infos: BTreeMap<String, ParameterInfo> =
-        parameters(&module).into_iter().map(|info| (info.name.clone(), info)).collect();
+pub fn assign<M: Named>(
+    module: M,
+    values: BTreeMap<String, HostTensor>,
+) -> Result<M, ParameterError> {
+    let infos: BTreeMap<String, ParameterInfo> = parameters(&module)
+        .into_iter()
+        .map(|info| (info.name.clone(), info))
+        .collect();
     for (name, value) in &values {
-        let info = infos.get(name).ok_or_else(|| ParameterError::Unknown(name.clone()))?;
+        let info = infos
+            .get(name)
+            .ok_or_else(|| ParameterError::Unknown(name.clone()))?;
         if info.shape != value.shape {
             return Err(ParameterError::Shape {
                 name: name.clone(),
@@ -259,15 +307,24 @@ pub fn assign<M: Named>(module: M, values: BTreeMap<String, HostTensor>) -> Resu
     }
     struct Assign(BTreeMap<String, HostTensor>);
     impl Replace for Assign {
-        fn replace<const D: usize>(&mut self, info: ParameterInfo, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        fn replace<const D: usize>(
+            &mut self,
+            info: ParameterInfo,
+            param: Param<Tensor<D>>,
+        ) -> Param<Tensor<D>> {
             let Some(value) = self.0.remove(&info.name) else {
                 return param;
             };
             let transposed = D == 2 && info.owner == "Linear";
             param.map(|old| {
                 let device = old.device();
-                let new = Tensor::<D>::from_data(TensorData::new(value.values, value.shape), &device);
-                let new = if transposed { contiguous(new.transpose()) } else { new };
+                let new =
+                    Tensor::<D>::from_data(TensorData::new(value.values, value.shape), &device);
+                let new = if transposed {
+                    contiguous(new.transpose())
+                } else {
+                    new
+                };
                 new.set_require_grad(old.is_require_grad())
             })
         }
@@ -293,9 +350,14 @@ mod tests {
 
     #[test]
     fn names_and_shapes_are_those_of_the_files() {
-        let mixture = MixtureConfig::new(8, 2).with_experts(2).init(Key::new(1), &Device::flex());
+        let mixture = MixtureConfig::new(8, 2)
+            .with_experts(2)
+            .init(Key::new(1), &Device::flex());
         let infos = parameters(&mixture);
-        let names: Vec<_> = infos.iter().map(|i| (i.name.as_str(), i.shape.clone())).collect();
+        let names: Vec<_> = infos
+            .iter()
+            .map(|i| (i.name.as_str(), i.shape.clone()))
+            .collect();
         assert_eq!(
             names,
             [
@@ -323,8 +385,14 @@ mod tests {
     #[test]
     fn a_wrong_shape_is_named() {
         let mixture = MixtureConfig::new(8, 2).init(Key::new(1), &Device::flex());
-        let bad = HostTensor { shape: vec![3], values: vec![0.0; 3] };
+        let bad = HostTensor {
+            shape: vec![3],
+            values: vec![0.0; 3],
+        };
         let error = assign(mixture, BTreeMap::from([("down.0.bias".to_owned(), bad)])).unwrap_err();
-        assert_eq!(error.to_string(), "tensor `down.0.bias` has shape [3], the model needs [2]");
+        assert_eq!(
+            error.to_string(),
+            "tensor `down.0.bias` has shape [3], the model needs [2]"
+        );
     }
 }

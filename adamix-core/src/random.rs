@@ -63,7 +63,9 @@ impl Initializer {
             }
             Self::Uniform(bound) => {
                 let uniform = Uniform::new(-bound, bound).expect("a positive bound");
-                (0..count).map(|_| uniform.sample(&mut rng) as f32).collect()
+                (0..count)
+                    .map(|_| uniform.sample(&mut rng) as f32)
+                    .collect()
             }
         }
     }

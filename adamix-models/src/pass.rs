@@ -39,14 +39,20 @@ impl<'a> Pass<'a> {
 
     /// The decision for a site.
     pub fn decision(&self, site: &str) -> &Decision {
-        self.routes.and_then(|routes| routes.get(site)).unwrap_or(&Decision::SINGLE)
+        self.routes
+            .and_then(|routes| routes.get(site))
+            .unwrap_or(&Decision::SINGLE)
     }
 
     /// The dropout of a place in the network, or `None` if nothing is dropped there.
     pub fn dropout_at(&self, place: &str, rate: f64) -> Option<Dropout> {
         let dropout = self.dropout.filter(|_| rate > 0.0)?;
         let state = dropout.key.purpose(place).word32();
-        let rows = dropout.examples.iter().map(|id| mask::mix(state, *id)).collect();
+        let rows = dropout
+            .examples
+            .iter()
+            .map(|id| mask::mix(state, *id))
+            .collect();
         Some(Dropout { rate, rows })
     }
 }

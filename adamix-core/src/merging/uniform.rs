@@ -18,10 +18,15 @@ impl MergeRule for Uniform {
     fn merge(&self, experts: &[Linear]) -> Linear {
         let trained = experts[0].weight.is_require_grad();
         let merged = |tensor| Param::from_tensor(tensor).set_require_grad(trained);
-        let biases: Vec<_> = experts.iter().filter_map(|e| e.bias.as_ref()).map(Param::val).collect();
+        let biases: Vec<_> = experts
+            .iter()
+            .filter_map(|e| e.bias.as_ref())
+            .map(Param::val)
+            .collect();
         Linear {
             weight: merged(mean(experts.iter().map(|e| e.weight.val()).collect())),
-            bias: (!biases.is_empty()).then(|| Param::from_tensor(mean(biases)).set_require_grad(trained)),
+            bias: (!biases.is_empty())
+                .then(|| Param::from_tensor(mean(biases)).set_require_grad(trained)),
         }
     }
 }

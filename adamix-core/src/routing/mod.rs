@@ -119,7 +119,12 @@ pub struct Site {
 }
 
 /// Asks `policy` for every site of one pass. `pass` holds seed, purpose, step, micro-batch and pass.
-pub fn decide_all(policy: &dyn RoutingPolicy, sites: &[Site], pass: Key, examples: &[u32]) -> Routes {
+pub fn decide_all(
+    policy: &dyn RoutingPolicy,
+    sites: &[Site],
+    pass: Key,
+    examples: &[u32],
+) -> Routes {
     let decide = |site: &Site| {
         let context = RoutingContext {
             key: pass.purpose(&site.name),

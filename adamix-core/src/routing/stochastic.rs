@@ -61,12 +61,19 @@ mod tests {
         let mut counts = [[0f64; 3]; 4];
         for step in 0..12_000 {
             match Stochastic.decide(&context(step, &[])) {
-                Decision { down: Choice::One(d), up: Choice::One(u) } => counts[d][u] += 1.0,
+                Decision {
+                    down: Choice::One(d),
+                    up: Choice::One(u),
+                } => counts[d][u] += 1.0,
                 other => panic!("{other:?}"),
             }
         }
         // Chi-square over the joint table, 11 degrees of freedom: 31.26 is the 0.999 quantile.
-        let chi2: f64 = counts.iter().flatten().map(|c| (c - 1000.0).powi(2) / 1000.0).sum();
+        let chi2: f64 = counts
+            .iter()
+            .flatten()
+            .map(|c| (c - 1000.0).powi(2) / 1000.0)
+            .sum();
         assert!(chi2 < 31.26, "{chi2} {counts:?}");
     }
 

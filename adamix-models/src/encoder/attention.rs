@@ -65,7 +65,13 @@ impl Attention {
     /// # Shapes
     /// - `x` and output: `[batch, tokens, hidden]`
     /// - `mask`: `[batch, tokens]`
-    pub fn forward(&self, x: Tensor<3>, mask: Tensor<2>, pass: &Pass<'_>, place: &str) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        mask: Tensor<2>,
+        pass: &Pass<'_>,
+        place: &str,
+    ) -> Tensor<3> {
         let y = self.self_attention.forward(x.clone(), mask, pass, place);
         let y = self.output.dense.forward(y);
         let y = match pass.dropout_at(&format!("{place}.attention.output"), self.output.dropout) {
@@ -79,7 +85,10 @@ impl Attention {
 impl SelfAttention {
     fn forward(&self, x: Tensor<3>, mask: Tensor<2>, pass: &Pass<'_>, place: &str) -> Tensor<3> {
         let [batch, tokens, hidden] = x.dims();
-        let split = |y: Tensor<3>| y.reshape([batch, tokens, self.heads, hidden / self.heads]).swap_dims(1, 2);
+        let split = |y: Tensor<3>| {
+            y.reshape([batch, tokens, self.heads, hidden / self.heads])
+                .swap_dims(1, 2)
+        };
         let dropout = pass.dropout_at(&format!("{place}.attention.self"), self.dropout);
         let y = adamix_kernels::attention(
             split(self.query.forward(x.clone())),

@@ -78,19 +78,36 @@ impl Named for SequenceClassifier {
 impl SequenceClassifierConfig {
     /// Builds the model from a folder's files. A head that the files lack (or that has another number of
     /// outputs, where `reuse_head` is false) is drawn from `key` and trainable; all else is frozen.
-    pub fn load(&self, weights: &Weights, key: Key, reuse_head: bool, device: &burn::tensor::Device) -> Result<SequenceClassifier, HubError> {
+    pub fn load(
+        &self,
+        weights: &Weights,
+        key: Key,
+        reuse_head: bool,
+        device: &burn::tensor::Device,
+    ) -> Result<SequenceClassifier, HubError> {
         let files = Source::files(weights, device);
         let prefix = self.encoder.model_type.prefix();
         let bare = !weights.names().any(|name| name.starts_with(prefix));
-        let base = if bare { files.clone() } else { files.at(prefix) };
+        let base = if bare {
+            files.clone()
+        } else {
+            files.at(prefix)
+        };
         let has_head = reuse_head && weights.names().any(|name| name.starts_with("classifier."));
-        let head = if has_head { files } else { Source::random(key, device) };
+        let head = if has_head {
+            files
+        } else {
+            Source::random(key, device)
+        };
         self.build(&base, &head.at("classifier"))
     }
 
     /// Builds the model with every parameter from `source`.
     pub fn build_all(&self, source: &Source<'_>) -> Result<SequenceClassifier, HubError> {
-        self.build(&source.at(self.encoder.model_type.prefix()), &source.at("classifier"))
+        self.build(
+            &source.at(self.encoder.model_type.prefix()),
+            &source.at("classifier"),
+        )
     }
 
     fn build(&self, base: &Source<'_>, head: &Source<'_>) -> Result<SequenceClassifier, HubError> {
@@ -99,11 +116,18 @@ impl SequenceClassifierConfig {
         let roberta = encoder.model_type == ModelType::Roberta;
         let base = Encoder::load(encoder, base)?;
         if self.pooling == Pooling::Pooler && !roberta && base.pooler.is_none() {
-            return Err(HubError::Missing { path: "the base model".into(), tensor: "pooler.dense.weight".to_owned() });
+            return Err(HubError::Missing {
+                path: "the base model".into(),
+                tensor: "pooler.dense.weight".to_owned(),
+            });
         }
         Ok(SequenceClassifier {
             base,
-            bert_head: if roberta { None } else { Some(head.linear(hidden, self.outputs, range)?) },
+            bert_head: if roberta {
+                None
+            } else {
+                Some(head.linear(hidden, self.outputs, range)?)
+            },
             roberta_head: if roberta {
                 Some(RobertaHead {
                     dense: head.at("dense").linear(hidden, hidden, range)?,
@@ -112,7 +136,9 @@ impl SequenceClassifierConfig {
             } else {
                 None
             },
-            dropout: encoder.classifier_dropout.unwrap_or(encoder.hidden_dropout_prob),
+            dropout: encoder
+                .classifier_dropout
+                .unwrap_or(encoder.hidden_dropout_prob),
             pooling: self.pooling,
             prefix: encoder.model_type.prefix(),
         })
@@ -121,7 +147,12 @@ impl SequenceClassifierConfig {
 
 impl SequenceClassifier {
     /// Puts a fresh mixture into the feed-forward output of every layer.
-    pub fn attach(mut self, config: &MixtureConfig, key: Key, device: &burn::tensor::Device) -> Self {
+    pub fn attach(
+        mut self,
+        config: &MixtureConfig,
+        key: Key,
+        device: &burn::tensor::Device,
+    ) -> Self {
         for i in 0..self.base.encoder.layer.len() {
             let key = key.purpose(&self.base.output_site(i));
             self.base.encoder.layer[i].output.adamix = Some(config.init(key, device));
@@ -146,7 +177,11 @@ impl SequenceClassifier {
     pub fn merged(&self, rule: &dyn MergeRule) -> Self {
         let mut model = self.valid();
         for layer in &mut model.base.encoder.layer {
-            layer.output.adamix = layer.output.adamix.as_ref().map(|mixture| mixture.merged(rule));
+            layer.output.adamix = layer
+                .output
+                .adamix
+                .as_ref()
+                .map(|mixture| mixture.merged(rule));
         }
         model
     }
@@ -162,19 +197,29 @@ impl SequenceClassifier {
         if let Some(head) = &self.roberta_head {
             let x = self.drop(pooled, pass, "classifier.dense");
             let x = head.dense.forward(x).tanh();
-            return head.out_proj.forward(self.drop(x, pass, "classifier.out_proj"));
+            return head
+                .out_proj
+                .forward(self.drop(x, pass, "classifier.out_proj"));
         }
-        let head = self.bert_head.as_ref().expect("a model has one of the two heads");
+        let head = self
+            .bert_head
+            .as_ref()
+            .expect("a model has one of the two heads");
         head.forward(self.drop(pooled, pass, "classifier"))
     }
 
     fn pool(&self, hidden: &Tensor<3>, mask: &Tensor<2>) -> Tensor<2> {
         match self.pooling {
-            Pooling::Pooler => self.base.pool(hidden).unwrap_or_else(|| first_token(hidden)),
+            Pooling::Pooler => self
+                .base
+                .pool(hidden)
+                .unwrap_or_else(|| first_token(hidden)),
             Pooling::Cls => first_token(hidden),
             Pooling::Mean => {
                 let weights = mask.clone() / mask.clone().sum_dim(1);
-                (hidden.clone() * weights.unsqueeze_dim(2)).sum_dim(1).squeeze_dim(1)
+                (hidden.clone() * weights.unsqueeze_dim(2))
+                    .sum_dim(1)
+                    .squeeze_dim(1)
             }
         }
     }

@@ -99,12 +99,25 @@ impl EncoderConfig {
     pub fn from_folder(folder: &Path) -> Result<Self, HubError> {
         let path = folder.join("config.json");
         if !path.is_file() {
-            return Err(HubError::Absent { path: folder.to_owned(), wanted: "config.json".to_owned() });
+            return Err(HubError::Absent {
+                path: folder.to_owned(),
+                wanted: "config.json".to_owned(),
+            });
         }
-        let text = std::fs::read_to_string(&path).map_err(|source| HubError::Io { path: path.clone(), source })?;
-        let format = |message: String| HubError::Format { path: path.clone(), message };
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| format(e.to_string()))?;
-        let family = value.get("model_type").and_then(|v| v.as_str()).unwrap_or("absent");
+        let text = std::fs::read_to_string(&path).map_err(|source| HubError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        let format = |message: String| HubError::Format {
+            path: path.clone(),
+            message,
+        };
+        let value: serde_json::Value =
+            serde_json::from_str(&text).map_err(|e| format(e.to_string()))?;
+        let family = value
+            .get("model_type")
+            .and_then(|v| v.as_str())
+            .unwrap_or("absent");
         if !["bert", "roberta"].contains(&family) {
             return Err(HubError::Config {
                 path,
@@ -114,23 +127,42 @@ impl EncoderConfig {
             });
         }
         let config: Self = serde_json::from_value(value).map_err(|e| format(e.to_string()))?;
-        config.check().map_err(|(key, found, expected)| HubError::Config { path, key, found, expected })?;
+        config
+            .check()
+            .map_err(|(key, found, expected)| HubError::Config {
+                path,
+                key,
+                found,
+                expected,
+            })?;
         Ok(config)
     }
 
     /// The key at fault, what it is and what would do.
     fn check(&self) -> Result<(), (String, String, String)> {
-        let fault = |key: &str, found: String, expected: &str| Err((key.to_owned(), found, expected.to_owned()));
+        let fault = |key: &str, found: String, expected: &str| {
+            Err((key.to_owned(), found, expected.to_owned()))
+        };
         if self.hidden_act != "gelu" {
             return fault("hidden_act", format!("`{}`", self.hidden_act), "`gelu`");
         }
-        if self.position_embedding_type.as_deref().is_some_and(|kind| kind != "absolute") {
+        if self
+            .position_embedding_type
+            .as_deref()
+            .is_some_and(|kind| kind != "absolute")
+        {
             let found = format!("{:?}", self.position_embedding_type);
             return fault("position_embedding_type", found, "`absolute`");
         }
-        if self.num_attention_heads == 0 || !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+        if self.num_attention_heads == 0
+            || !self.hidden_size.is_multiple_of(self.num_attention_heads)
+        {
             let found = self.num_attention_heads.to_string();
-            return fault("num_attention_heads", found, &format!("a divisor of hidden_size {}", self.hidden_size));
+            return fault(
+                "num_attention_heads",
+                found,
+                &format!("a divisor of hidden_size {}", self.hidden_size),
+            );
         }
         for (key, size) in [
             ("vocab_size", self.vocab_size),
@@ -145,11 +177,18 @@ impl EncoderConfig {
             }
         }
         if self.num_hidden_layers > 1024 {
-            return fault("num_hidden_layers", self.num_hidden_layers.to_string(), "at most 1024");
+            return fault(
+                "num_hidden_layers",
+                self.num_hidden_layers.to_string(),
+                "at most 1024",
+            );
         }
         for (key, rate) in [
             ("hidden_dropout_prob", self.hidden_dropout_prob),
-            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+            (
+                "attention_probs_dropout_prob",
+                self.attention_probs_dropout_prob,
+            ),
             ("classifier_dropout", self.classifier_dropout.unwrap_or(0.0)),
         ] {
             if !(0.0..1.0).contains(&rate) {
@@ -179,7 +218,9 @@ impl EncoderConfig {
     pub fn max_length(&self) -> usize {
         match self.model_type {
             ModelType::Bert => self.max_position_embeddings,
-            ModelType::Roberta => self.max_position_embeddings.saturating_sub(self.pad_id() as usize + 1),
+            ModelType::Roberta => self
+                .max_position_embeddings
+                .saturating_sub(self.pad_id() as usize + 1),
         }
     }
 
@@ -209,7 +250,9 @@ impl EncoderConfig {
 
     /// Whether the checkpoint is a masked language model.
     pub fn is_masked_lm(&self) -> bool {
-        self.architectures.iter().any(|name| name.ends_with("ForMaskedLM"))
+        self.architectures
+            .iter()
+            .any(|name| name.ends_with("ForMaskedLM"))
     }
 
     /// Published architectures by name, for counting without weights.
@@ -224,7 +267,11 @@ impl EncoderConfig {
             _ => return None,
         };
         Some(Self {
-            model_type: if roberta { ModelType::Roberta } else { ModelType::Bert },
+            model_type: if roberta {
+                ModelType::Roberta
+            } else {
+                ModelType::Bert
+            },
             vocab_size: vocab,
             hidden_size: hidden,
             num_hidden_layers: layers,
@@ -246,8 +293,13 @@ impl EncoderConfig {
     }
 
     /// The names that [`EncoderConfig::named`] knows.
-    pub const NAMES: [&'static str; 5] =
-        ["bert-base-uncased", "bert-large-uncased", "roberta-base", "roberta-large", "minilm-l6"];
+    pub const NAMES: [&'static str; 5] = [
+        "bert-base-uncased",
+        "bert-large-uncased",
+        "roberta-base",
+        "roberta-large",
+        "minilm-l6",
+    ];
 }
 
 #[cfg(test)]
@@ -257,7 +309,10 @@ mod tests {
     #[test]
     fn roberta_positions_skip_padding_wherever_it_stands() {
         let config = EncoderConfig::named("roberta-base").unwrap();
-        assert_eq!(config.positions(&[0, 5, 2, 1, 0, 1, 7, 2], 4), [2, 3, 4, 1, 2, 1, 3, 4]);
+        assert_eq!(
+            config.positions(&[0, 5, 2, 1, 0, 1, 7, 2], 4),
+            [2, 3, 4, 1, 2, 1, 3, 4]
+        );
         assert_eq!(config.max_length(), 512);
     }
 

@@ -19,7 +19,9 @@ pub struct Table {
 impl Table {
     fn load(rows: usize, config: &EncoderConfig, source: &Source<'_>) -> Result<Self, HubError> {
         let initializer = Initializer::Normal(config.initializer_range);
-        Ok(Self { weight: source.parameter("weight", [rows, config.hidden_size], initializer)? })
+        Ok(Self {
+            weight: source.parameter("weight", [rows, config.hidden_size], initializer)?,
+        })
     }
 }
 
@@ -45,7 +47,11 @@ impl Embeddings {
             word_embeddings: table("word_embeddings", config.vocab_size)?,
             position_embeddings: table("position_embeddings", config.max_position_embeddings)?,
             token_type_embeddings: table("token_type_embeddings", config.type_vocab_size)?,
-            LayerNorm: LayerNorm::load(config.hidden_size, config.layer_norm_eps, &source.at("LayerNorm"))?,
+            LayerNorm: LayerNorm::load(
+                config.hidden_size,
+                config.layer_norm_eps,
+                &source.at("LayerNorm"),
+            )?,
             dropout: config.hidden_dropout_prob,
         })
     }
@@ -55,7 +61,10 @@ impl Embeddings {
     pub fn forward(&self, input: &EncoderInput, pass: &Pass<'_>) -> Tensor<3> {
         let words = embedding(self.word_embeddings.weight.val(), input.ids.clone());
         let types = embedding(self.token_type_embeddings.weight.val(), input.types.clone());
-        let positions = embedding(self.position_embeddings.weight.val(), input.positions.clone());
+        let positions = embedding(
+            self.position_embeddings.weight.val(),
+            input.positions.clone(),
+        );
         let x = self.LayerNorm.forward(words + types + positions);
         match pass.dropout_at("embeddings", self.dropout) {
             Some(dropout) => adamix_kernels::dropout(x, &dropout),

@@ -32,7 +32,8 @@ impl EncoderInput {
         device: &Device,
     ) -> Self {
         let shape = [ids.len() / tokens, tokens];
-        let integers = |values: Vec<i32>| Tensor::<2, Int>::from_data(TensorData::new(values, shape), device);
+        let integers =
+            |values: Vec<i32>| Tensor::<2, Int>::from_data(TensorData::new(values, shape), device);
         let last = config.type_vocab_size as i32 - 1;
         Self {
             positions: integers(config.positions(ids, tokens)),

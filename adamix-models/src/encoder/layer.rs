@@ -42,11 +42,20 @@ pub struct EncoderLayer {
 impl EncoderLayer {
     /// Builds the layer at a place of `source`.
     pub fn load(config: &EncoderConfig, source: &Source<'_>) -> Result<Self, HubError> {
-        let (hidden, wide, range) = (config.hidden_size, config.intermediate_size, config.initializer_range);
+        let (hidden, wide, range) = (
+            config.hidden_size,
+            config.intermediate_size,
+            config.initializer_range,
+        );
         let output = source.at("output");
         Ok(Self {
             attention: Attention::load(config, &source.at("attention"))?,
-            intermediate: Dense { dense: source.at("intermediate").at("dense").linear(hidden, wide, range)? },
+            intermediate: Dense {
+                dense: source
+                    .at("intermediate")
+                    .at("dense")
+                    .linear(hidden, wide, range)?,
+            },
             output: LayerOutput {
                 dense: output.at("dense").linear(wide, hidden, range)?,
                 adamix: None,

@@ -37,6 +37,12 @@ impl LayerNorm {
     /// # Shapes
     /// - inputs and output: `[..., hidden]`
     pub fn forward_sum<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
-        adamix_kernels::add_layer_norm(x, residual, self.weight.val(), self.bias.val(), self.epsilon)
+        adamix_kernels::add_layer_norm(
+            x,
+            residual,
+            self.weight.val(),
+            self.bias.val(),
+            self.epsilon,
+        )
     }
 }

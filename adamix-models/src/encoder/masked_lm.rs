@@ -41,7 +41,11 @@ impl Named for MaskedLm {
 
 impl MaskedLm {
     /// Builds the model from a folder's files.
-    pub fn load(config: &EncoderConfig, weights: &Weights, device: &burn::tensor::Device) -> Result<Self, HubError> {
+    pub fn load(
+        config: &EncoderConfig,
+        weights: &Weights,
+        device: &burn::tensor::Device,
+    ) -> Result<Self, HubError> {
         Self::build(config, &Source::files(weights, device))
     }
 
@@ -55,7 +59,11 @@ impl MaskedLm {
             }
             ModelType::Bert => {
                 let head = source.at("cls").at("predictions");
-                (head.at("transform").at("dense"), head.at("transform").at("LayerNorm"), head)
+                (
+                    head.at("transform").at("dense"),
+                    head.at("transform").at("LayerNorm"),
+                    head,
+                )
             }
         };
         let hidden = config.hidden_size;
@@ -75,11 +83,19 @@ impl MaskedLm {
     /// # Shapes
     /// - `places`: `[n]`, indices into the flattened `batch * tokens`
     /// - output: `[n, vocabulary]`
-    pub fn forward(&self, input: &EncoderInput, places: Tensor<1, Int>, pass: &Pass<'_>) -> Tensor<2> {
+    pub fn forward(
+        &self,
+        input: &EncoderInput,
+        places: Tensor<1, Int>,
+        pass: &Pass<'_>,
+    ) -> Tensor<2> {
         let hidden = self.base.forward(input, pass);
         let [batch, tokens, width] = hidden.dims();
         let chosen = hidden.reshape([batch * tokens, width]).select(0, places);
-        let x = self.lm_head.layer_norm.forward(adamix_kernels::gelu(self.lm_head.dense.forward(chosen)));
+        let x = self
+            .lm_head
+            .layer_norm
+            .forward(adamix_kernels::gelu(self.lm_head.dense.forward(chosen)));
         let words = self.base.embeddings.word_embeddings.weight.val();
         x.matmul(words.transpose()) + self.lm_head.bias.val().unsqueeze()
     }

@@ -57,13 +57,21 @@ impl Encoder {
         let pooler = source.at("pooler").at("dense");
         let pooler = match config.model_type {
             ModelType::Bert if pooler.has("weight") => Some(Dense {
-                dense: pooler.linear(config.hidden_size, config.hidden_size, config.initializer_range)?,
+                dense: pooler.linear(
+                    config.hidden_size,
+                    config.hidden_size,
+                    config.initializer_range,
+                )?,
             }),
             _ => None,
         };
         Ok(Self {
             embeddings: Embeddings::load(config, &source.at("embeddings"))?,
-            encoder: LayerStack { layer: (0..config.num_hidden_layers).map(layer).collect::<Result<_, _>>()? },
+            encoder: LayerStack {
+                layer: (0..config.num_hidden_layers)
+                    .map(layer)
+                    .collect::<Result<_, _>>()?,
+            },
             pooler,
             prefix: config.model_type.prefix(),
         })

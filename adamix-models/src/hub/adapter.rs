@@ -61,7 +61,11 @@ pub struct MixtureShape {
 pub const FORMAT: u32 = 1;
 
 /// Writes an adapter folder; the configuration goes last, so a folder with one is whole.
-pub fn save(folder: &Path, config: &AdapterConfig, tensors: &BTreeMap<String, HostTensor>) -> Result<(), HubError> {
+pub fn save(
+    folder: &Path,
+    config: &AdapterConfig,
+    tensors: &BTreeMap<String, HostTensor>,
+) -> Result<(), HubError> {
     write::safetensors(&folder.join(TENSORS), tensors, Precision::F32)?;
     let json = serde_json::to_string_pretty(config).expect("a configuration serialises") + "\n";
     write::atomic(&folder.join(CONFIG), json.as_bytes())
@@ -71,11 +75,19 @@ pub fn save(folder: &Path, config: &AdapterConfig, tensors: &BTreeMap<String, Ho
 pub fn load(folder: &Path) -> Result<(AdapterConfig, BTreeMap<String, HostTensor>), HubError> {
     let path = folder.join(CONFIG);
     if !path.is_file() {
-        return Err(HubError::Absent { path: folder.to_owned(), wanted: CONFIG.to_owned() });
+        return Err(HubError::Absent {
+            path: folder.to_owned(),
+            wanted: CONFIG.to_owned(),
+        });
     }
-    let text = std::fs::read_to_string(&path).map_err(|source| HubError::Io { path: path.clone(), source })?;
-    let config: AdapterConfig = serde_json::from_str(&text)
-        .map_err(|e| HubError::Format { path: path.clone(), message: e.to_string() })?;
+    let text = std::fs::read_to_string(&path).map_err(|source| HubError::Io {
+        path: path.clone(),
+        source,
+    })?;
+    let config: AdapterConfig = serde_json::from_str(&text).map_err(|e| HubError::Format {
+        path: path.clone(),
+        message: e.to_string(),
+    })?;
     if config.format != FORMAT {
         return Err(HubError::Config {
             path,

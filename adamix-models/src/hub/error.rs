@@ -53,7 +53,9 @@ pub enum HubError {
         tensor: String,
     },
     /// A tensor has another shape than the model's configuration asks for.
-    #[error("{path}: tensor `{tensor}` has shape {found:?}, the configuration asks for {expected:?}")]
+    #[error(
+        "{path}: tensor `{tensor}` has shape {found:?}, the configuration asks for {expected:?}"
+    )]
     Shape {
         /// The folder or file.
         path: PathBuf,
@@ -83,7 +85,9 @@ pub enum HubError {
         source: ParameterError,
     },
     /// An adapter was trained on another base model.
-    #[error("{path}: trained on the base with hash {expected}, this base has {found}; give the base it was trained on")]
+    #[error(
+        "{path}: trained on the base with hash {expected}, this base has {found}; give the base it was trained on"
+    )]
     Base {
         /// The adapter's folder.
         path: PathBuf,

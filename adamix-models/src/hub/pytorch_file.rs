@@ -15,7 +15,9 @@ pub struct PytorchFile {
 
 impl core::fmt::Debug for PytorchFile {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("PytorchFile").field("path", &self.path).finish()
+        f.debug_struct("PytorchFile")
+            .field("path", &self.path)
+            .finish()
     }
 }
 
@@ -26,7 +28,10 @@ impl PytorchFile {
             path: path.to_owned(),
             message: format!("not a readable PyTorch state dict: {e}"),
         })?;
-        Ok(Self { path: path.to_owned(), reader })
+        Ok(Self {
+            path: path.to_owned(),
+            reader,
+        })
     }
 
     /// The names of all tensors.
@@ -41,9 +46,15 @@ impl PytorchFile {
 
     /// The values of a tensor as f32, row-major.
     pub fn read(&self, name: &str) -> Result<Vec<f32>, HubError> {
-        let missing = || HubError::Missing { path: self.path.clone(), tensor: name.to_owned() };
+        let missing = || HubError::Missing {
+            path: self.path.clone(),
+            tensor: name.to_owned(),
+        };
         let tensor = self.reader.get(name).ok_or_else(missing)?;
-        let bytes = tensor.read().map_err(|source| HubError::Io { path: self.path.clone(), source })?;
+        let bytes = tensor.read().map_err(|source| HubError::Io {
+            path: self.path.clone(),
+            source,
+        })?;
         let dtype = format!("{:?}", tensor.dtype()).to_uppercase();
         to_f32(&dtype, &bytes).ok_or_else(|| HubError::Type {
             path: self.path.clone(),

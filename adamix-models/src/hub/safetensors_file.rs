@@ -33,8 +33,14 @@ pub struct SafetensorsFile {
 impl SafetensorsFile {
     /// Reads and checks the header: every tensor's size fits its shape and lies inside the file.
     pub fn open(path: &Path) -> Result<Self, HubError> {
-        let io = |source| HubError::Io { path: path.to_owned(), source };
-        let bad = |message: String| HubError::Format { path: path.to_owned(), message };
+        let io = |source| HubError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let bad = |message: String| HubError::Format {
+            path: path.to_owned(),
+            message,
+        };
         let mut file = File::open(path).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
         let mut size = [0u8; 8];
@@ -44,18 +50,25 @@ impl SafetensorsFile {
         file.read_exact(&mut size).map_err(io)?;
         let header = u64::from_le_bytes(size);
         if header > MAX_HEADER || header > length - 8 {
-            return Err(bad(format!("header claims {header} bytes, the file has {length}: truncated or damaged")));
+            return Err(bad(format!(
+                "header claims {header} bytes, the file has {length}: truncated or damaged"
+            )));
         }
         let mut bytes = vec![0u8; header as usize];
         file.read_exact(&mut bytes).map_err(io)?;
-        let metadata: Metadata =
-            serde_json::from_slice(&bytes).map_err(|e| bad(format!("the header is not valid: {e}")))?;
+        let metadata: Metadata = serde_json::from_slice(&bytes)
+            .map_err(|e| bad(format!("the header is not valid: {e}")))?;
         let data = length - 8 - header;
         let mut entries = BTreeMap::new();
         for (name, info) in metadata.tensors() {
             let (start, end) = info.data_offsets;
-            let count = info.shape.iter().try_fold(1usize, |product, n| product.checked_mul(*n));
-            let expected = count.and_then(|n| n.checked_mul(info.dtype.bitsize())).map(|bits| bits / 8);
+            let count = info
+                .shape
+                .iter()
+                .try_fold(1usize, |product, n| product.checked_mul(*n));
+            let expected = count
+                .and_then(|n| n.checked_mul(info.dtype.bitsize()))
+                .map(|bits| bits / 8);
             if end < start || end as u64 > data || expected != Some(end - start) {
                 return Err(bad(format!(
                     "tensor `{name}` claims bytes {start}..{end} for {:?} {:?}, the file holds {data}: truncated or damaged",
@@ -70,7 +83,10 @@ impl SafetensorsFile {
             };
             entries.insert(name, entry);
         }
-        Ok(Self { path: path.to_owned(), entries })
+        Ok(Self {
+            path: path.to_owned(),
+            entries,
+        })
     }
 
     /// The names of all tensors.
@@ -85,9 +101,15 @@ impl SafetensorsFile {
 
     /// The values of a tensor as f32, row-major.
     pub fn read(&self, name: &str) -> Result<Vec<f32>, HubError> {
-        let missing = || HubError::Missing { path: self.path.clone(), tensor: name.to_owned() };
+        let missing = || HubError::Missing {
+            path: self.path.clone(),
+            tensor: name.to_owned(),
+        };
         let entry = self.entries.get(name).ok_or_else(missing)?;
-        let io = |source| HubError::Io { path: self.path.clone(), source };
+        let io = |source| HubError::Io {
+            path: self.path.clone(),
+            source,
+        };
         let mut file = File::open(&self.path).map_err(io)?;
         file.seek(SeekFrom::Start(entry.start)).map_err(io)?;
         let mut bytes = vec![0u8; entry.bytes];
@@ -112,5 +134,8 @@ pub fn to_f32(dtype: &str, bytes: &[u8]) -> Option<Vec<f32>> {
 }
 
 fn words<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    bytes.chunks_exact(N).map(|chunk| convert(chunk.try_into().expect("a chunk of N bytes"))).collect()
+    bytes
+        .chunks_exact(N)
+        .map(|chunk| convert(chunk.try_into().expect("a chunk of N bytes")))
+        .collect()
 }

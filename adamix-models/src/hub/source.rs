@@ -29,17 +29,29 @@ enum Origin<'a> {
 impl<'a> Source<'a> {
     /// Parameters of files, by their names there; frozen.
     pub fn files(weights: &'a Weights, device: &Device) -> Self {
-        Self { origin: Origin::Files(weights), path: String::new(), device: device.clone() }
+        Self {
+            origin: Origin::Files(weights),
+            path: String::new(),
+            device: device.clone(),
+        }
     }
 
     /// Fresh parameters drawn from `key` and their names; trainable.
     pub fn random(key: Key, device: &Device) -> Self {
-        Self { origin: Origin::Random(key), path: String::new(), device: device.clone() }
+        Self {
+            origin: Origin::Random(key),
+            path: String::new(),
+            device: device.clone(),
+        }
     }
 
     /// Zeros: for counting and for shapes, at no cost.
     pub fn zeros(device: &Device) -> Self {
-        Self { origin: Origin::Zeros, path: String::new(), device: device.clone() }
+        Self {
+            origin: Origin::Zeros,
+            path: String::new(),
+            device: device.clone(),
+        }
     }
 
     /// The device that parameters are put on.
@@ -49,8 +61,15 @@ impl<'a> Source<'a> {
 
     /// The place one name further down.
     pub fn at(&self, name: impl core::fmt::Display) -> Self {
-        let path = if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) };
-        Self { path, ..self.clone() }
+        let path = if self.path.is_empty() {
+            name.to_string()
+        } else {
+            format!("{}.{name}", self.path)
+        };
+        Self {
+            path,
+            ..self.clone()
+        }
     }
 
     /// Whether this place would give a parameter of that name.
@@ -61,7 +80,12 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn values(&self, name: &str, shape: &[usize], initializer: Initializer) -> Result<Vec<f32>, HubError> {
+    fn values(
+        &self,
+        name: &str,
+        shape: &[usize],
+        initializer: Initializer,
+    ) -> Result<Vec<f32>, HubError> {
         let path = self.at(name).path;
         let count = shape.iter().product();
         match self.origin {
@@ -132,6 +156,8 @@ mod tests {
         let (rows, columns) = (33, 70);
         let values: Vec<f32> = (0..rows * columns).map(|v| v as f32).collect();
         let out = transpose(&values, rows, columns);
-        assert!((0..rows).all(|r| (0..columns).all(|c| out[c * rows + r] == values[r * columns + c])));
+        assert!(
+            (0..rows).all(|r| (0..columns).all(|c| out[c * rows + r] == values[r * columns + c]))
+        );
     }
 }

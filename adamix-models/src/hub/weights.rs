@@ -46,7 +46,8 @@ impl Weights {
         } else {
             return Err(HubError::Absent {
                 path: folder.to_owned(),
-                wanted: "model.safetensors, model.safetensors.index.json or pytorch_model.bin".to_owned(),
+                wanted: "model.safetensors, model.safetensors.index.json or pytorch_model.bin"
+                    .to_owned(),
             });
         };
         Self::from_files(folder, paths)
@@ -70,7 +71,13 @@ impl Weights {
             index.extend(names.into_iter().map(|name| (name, i)));
             files.push(file);
         }
-        Ok(Self { folder: folder.to_owned(), paths, files, index, used: RefCell::default() })
+        Ok(Self {
+            folder: folder.to_owned(),
+            paths,
+            files,
+            index,
+            used: RefCell::default(),
+        })
     }
 
     /// The files that the tensors come from.
@@ -101,7 +108,10 @@ impl Weights {
     /// # Errors
     /// If it is absent, of another shape, not of floats, or its file cannot be read.
     pub fn read(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, HubError> {
-        let missing = || HubError::Missing { path: self.folder.clone(), tensor: name.to_owned() };
+        let missing = || HubError::Missing {
+            path: self.folder.clone(),
+            tensor: name.to_owned(),
+        };
         let file = *self.index.get(name).ok_or_else(missing)?;
         let found = self.shape(name).unwrap_or_default();
         if found != expected {
@@ -122,17 +132,28 @@ impl Weights {
     /// The tensors that nobody read, such as `position_ids` or a head of another task.
     pub fn unused(&self) -> Vec<String> {
         let used = self.used.borrow();
-        self.index.keys().filter(|name| !used.contains(*name)).cloned().collect()
+        self.index
+            .keys()
+            .filter(|name| !used.contains(*name))
+            .cloned()
+            .collect()
     }
 }
 
 /// The files of a sharded model, each inside the folder.
 fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, HubError> {
-    let text = std::fs::read_to_string(index).map_err(|source| HubError::Io { path: index.to_owned(), source })?;
-    let bad = |message: String| HubError::Format { path: index.to_owned(), message };
+    let text = std::fs::read_to_string(index).map_err(|source| HubError::Io {
+        path: index.to_owned(),
+        source,
+    })?;
+    let bad = |message: String| HubError::Format {
+        path: index.to_owned(),
+        message,
+    };
     let parsed: ShardIndex = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
     let names: BTreeSet<String> = parsed.weight_map.into_values().collect();
-    let inside = |name: &String| Path::new(name).components().count() == 1 && !name.starts_with('.');
+    let inside =
+        |name: &String| Path::new(name).components().count() == 1 && !name.starts_with('.');
     if let Some(name) = names.iter().find(|name| !inside(name)) {
         return Err(bad(format!("shard `{name}` is not a file of this folder")));
     }

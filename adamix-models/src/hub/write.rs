@@ -14,7 +14,10 @@ use super::HubError;
 
 /// Writes a file through a temporary sibling: synced, then renamed into place.
 pub fn atomic(path: &Path, bytes: &[u8]) -> Result<(), HubError> {
-    let io = |source| HubError::Io { path: path.to_owned(), source };
+    let io = |source| HubError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let sibling = path.with_file_name(name);
@@ -43,12 +46,23 @@ pub enum Precision {
 }
 
 /// Writes tensors as safetensors, in the order of their names.
-pub fn safetensors(path: &Path, tensors: &BTreeMap<String, HostTensor>, precision: Precision) -> Result<(), HubError> {
-    let bad = |message: String| HubError::Format { path: path.to_owned(), message };
-    let bytes: Vec<(Dtype, Vec<u8>)> = tensors.values().map(|t| encode(&t.values, precision)).collect();
+pub fn safetensors(
+    path: &Path,
+    tensors: &BTreeMap<String, HostTensor>,
+    precision: Precision,
+) -> Result<(), HubError> {
+    let bad = |message: String| HubError::Format {
+        path: path.to_owned(),
+        message,
+    };
+    let bytes: Vec<(Dtype, Vec<u8>)> = tensors
+        .values()
+        .map(|t| encode(&t.values, precision))
+        .collect();
     let mut views = Vec::new();
     for ((name, tensor), (dtype, bytes)) in tensors.iter().zip(&bytes) {
-        let view = TensorView::new(*dtype, tensor.shape.clone(), bytes).map_err(|e| bad(e.to_string()))?;
+        let view =
+            TensorView::new(*dtype, tensor.shape.clone(), bytes).map_err(|e| bad(e.to_string()))?;
         views.push((name.clone(), view));
     }
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
@@ -58,7 +72,16 @@ pub fn safetensors(path: &Path, tensors: &BTreeMap<String, HostTensor>, precisio
 
 fn encode(values: &[f32], precision: Precision) -> (Dtype, Vec<u8>) {
     match precision {
-        Precision::F32 => (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
-        Precision::F16 => (Dtype::F16, values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()),
+        Precision::F32 => (
+            Dtype::F32,
+            values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        ),
+        Precision::F16 => (
+            Dtype::F16,
+            values
+                .iter()
+                .flat_map(|v| f16::from_f32(*v).to_le_bytes())
+                .collect(),
+        ),
     }
 }
