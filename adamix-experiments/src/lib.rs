@@ -1,1 +1,10 @@
-//! The adamix program: train, evaluate, predict, inspect, report.
+//! The `adamix` program as a library: configs, recipes, run folders and the verbs.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod config;
+pub mod device;
+pub mod plot;
+pub mod recipe;
+pub mod run;

@@ -1,0 +1,72 @@
+//! The verbs of the program.
+
+mod demo;
+mod doctor;
+mod evaluate;
+mod inspect;
+mod predict;
+mod show;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Train, merge and measure mixtures of adaptations (AdaMix) on frozen Transformers.
+#[derive(Debug, Parser)]
+#[command(name = "adamix", version, about, after_help = "\
+Exit codes: 0 done; 1 the run or a file is at fault (one line on standard error says which); 2 the command line is.
+
+Examples:
+  adamix demo
+  adamix train --config mrpc.toml --out runs/mrpc --trace
+  adamix evaluate runs/mrpc --inference ensemble
+  adamix predict --model bert-folder --run runs/mrpc --input rows.jsonl --output predictions.jsonl
+  adamix inspect --architecture roberta-large --set adaptation.bottleneck=16")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Compare full fine-tuning, one adapter and AdaMix on what the program ships: no files, no network.
+    Demo(demo::Demo),
+    /// Train a config, merge, measure, and write a run folder.
+    Train(train::Train),
+    /// Measure a run again, in any inference mode.
+    Evaluate(evaluate::Evaluate),
+    /// Predict rows of a file, with a plain model or with an adapter on it.
+    Predict(predict::Predict),
+    /// Count parameters and bytes of a run, an adapter, a model folder or an architecture.
+    Inspect(inspect::Inspect),
+    /// Say which devices, models and data the program finds.
+    Doctor(doctor::Doctor),
+}
+
+/// Runs the program; errors are one line on standard error and a code that is not zero.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Demo(verb) => verb.run(),
+        Verb::Train(verb) => verb.run(),
+        Verb::Evaluate(verb) => verb.run(),
+        Verb::Predict(verb) => verb.run(),
+        Verb::Inspect(verb) => verb.run(),
+        Verb::Doctor(verb) => verb.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain on one line, without a cause that its parent already tells.
+            let mut line = String::new();
+            for cause in error.chain().map(|cause| cause.to_string().replace('\n', " ")) {
+                if !line.contains(&cause) {
+                    line += if line.is_empty() { "" } else { ": " };
+                    line += &cause;
+                }
+            }
+            eprintln!("error: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! From a TOML file and `--set key=value` to a resolved config; an unknown key is refused with the nearest
+//! known one.
+
+use std::path::Path;
+
+use adamix_core::{merging, routing};
+use anyhow::{Context, Result, bail, ensure};
+use toml::{Table, Value};
+
+use super::{Method, RunConfig};
+
+/// Reads a config file and applies the settings in order.
+pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
+    let mut table = match path {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+            let parsed = text.parse::<Table>();
+            parsed.map_err(|e| anyhow::anyhow!("{}: {}", path.display(), one_line(e.to_string())))?
+        }
+        None => Table::new(),
+    };
+    for setting in settings {
+        set(&mut table, setting)?;
+    }
+    let origin = path.map_or("--set".to_owned(), |p| p.display().to_string());
+    resolve(table).with_context(|| origin)
+}
+
+/// Fills what a table leaves out and checks the whole.
+pub fn resolve(table: Table) -> Result<RunConfig> {
+    let known = Table::try_from(RunConfig::default()).expect("the default config is a table");
+    refuse_unknown("", &table, &known)?;
+    let config: RunConfig = Value::Table(table).try_into().map_err(|e: toml::de::Error| anyhow::anyhow!(one_line(e.to_string())))?;
+    check(&config)?;
+    Ok(config)
+}
+
+fn one_line(message: String) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Puts `key=value` at its place; the value is TOML, or else a plain string.
+fn set(table: &mut Table, setting: &str) -> Result<()> {
+    let (key, text) = setting.split_once('=').with_context(|| format!("--set {setting}: expected key=value"))?;
+    let value = format!("v = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
+    let value = value.unwrap_or_else(|| Value::String(text.to_owned()));
+    let mut place = table;
+    let mut names: Vec<&str> = key.trim().split('.').collect();
+    let last = names.pop().unwrap_or_default();
+    for name in names {
+        let next = place.entry(name.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+        place = next.as_table_mut().with_context(|| format!("--set {setting}: `{name}` is not a table"))?;
+    }
+    place.insert(last.to_owned(), value);
+    Ok(())
+}
+
+fn refuse_unknown(prefix: &str, given: &Table, known: &Table) -> Result<()> {
+    for (name, value) in given {
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        match (value, known.get(name)) {
+            (Value::Table(inner), Some(Value::Table(inner_known))) => refuse_unknown(&path, inner, inner_known)?,
+            (_, Some(_)) => {}
+            (_, None) => {
+                let root = Table::try_from(RunConfig::default()).expect("the default config is a table");
+                bail!("unknown key `{path}`; the nearest known key is `{}`", nearest(&path, &keys("", &root)))
+            }
+        }
+    }
+    Ok(())
+}
+
+fn keys(prefix: &str, table: &Table) -> Vec<String> {
+    let key = |name: &String| if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+    let inner = |(name, value): (&String, &Value)| match value {
+        Value::Table(table) => keys(&key(name), table),
+        _ => vec![key(name)],
+    };
+    table.iter().flat_map(inner).collect()
+}
+
+/// The key that a typing error most likely meant: compared whole, and by its last name alone.
+fn nearest(wrong: &str, known: &[String]) -> String {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
+    let likeness = |key: &str| {
+        let whole = strsim::normalized_damerau_levenshtein(wrong, key);
+        whole.max(strsim::normalized_damerau_levenshtein(&last(wrong), &last(key)))
+    };
+    let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    best.cloned().unwrap_or_default()
+}
+
+/// What the types alone do not say.
+fn check(config: &RunConfig) -> Result<()> {
+    let positive = |key: &str, value: usize| {
+        ensure!(value > 0, "`{key}` is 0; it must be at least 1");
+        Ok(())
+    };
+    positive("input.max_length", config.input.max_length)?;
+    positive("input.window", config.input.window)?;
+    positive("schedule.epochs", config.schedule.epochs)?;
+    positive("schedule.batch_size", config.schedule.batch_size)?;
+    positive("schedule.accumulation", config.schedule.accumulation)?;
+    positive("evaluation.batch_size", config.evaluation.batch_size)?;
+    if matches!(config.adaptation.method, Method::Adamix | Method::Adapter) {
+        positive("adaptation.bottleneck", config.adaptation.bottleneck)?;
+        positive("adaptation.experts", config.adaptation.experts)?;
+    }
+    let rate = |key: &str, value: f64| {
+        ensure!((0.0..1.0).contains(&value), "`{key}` is {value}; it must be at least 0 and below 1");
+        Ok(())
+    };
+    rate("backbone.dropout", config.backbone.dropout)?;
+    rate("optimizer.beta1", config.optimizer.beta1)?;
+    rate("optimizer.beta2", config.optimizer.beta2)?;
+    ensure!((0.0..=1.0).contains(&config.schedule.warmup_ratio), "`schedule.warmup_ratio` must be between 0 and 1");
+    for (key, value) in [
+        ("optimizer.learning_rate", config.optimizer.learning_rate),
+        ("optimizer.weight_decay", config.optimizer.weight_decay),
+        ("optimizer.epsilon", config.optimizer.epsilon),
+        ("optimizer.max_grad_norm", config.optimizer.max_grad_norm),
+        ("consistency.weight", config.consistency.weight),
+        ("adaptation.initializer_range", config.adaptation.initializer_range),
+    ] {
+        ensure!(value.is_finite() && value >= 0.0, "`{key}` is {value}; it must be a number of at least 0");
+    }
+    let policy = &config.routing.policy;
+    if routing::policy(policy).is_none() {
+        bail!("`routing.policy` is `{policy}`; known policies: {}", routing::POLICIES.join(", "));
+    }
+    let rule = &config.merging.rule;
+    if merging::rule(rule).is_none() {
+        bail!("`merging.rule` is `{rule}`; known rules: {}", merging::RULES.join(", "));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(settings: &[&str]) -> String {
+        let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
+        format!("{:#}", read(None, &settings).unwrap_err())
+    }
+
+    #[test]
+    fn settings_reach_their_keys() {
+        let settings = ["optimizer.learning_rate=3e-4", "task=mrpc", "adaptation.share=none", "backbone.train_pooler=true"];
+        let config = read(None, &settings.map(str::to_owned)).unwrap();
+        assert_eq!(config.optimizer.learning_rate, 3e-4);
+        assert_eq!(config.task, "mrpc");
+        assert_eq!(config.adaptation.share, adamix_core::mixture::Share::None);
+        assert!(config.backbone.train_pooler);
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        assert_eq!(
+            error(&["optimizer.lerning_rate=1"]),
+            "--set: unknown key `optimizer.lerning_rate`; the nearest known key is `optimizer.learning_rate`"
+        );
+        assert!(error(&["bottleneck=3"]).contains("`adaptation.bottleneck`"));
+    }
+
+    #[test]
+    fn values_of_a_wrong_kind_are_named() {
+        assert!(error(&["adaptation.share=sideways"]).contains("sideways"));
+        assert!(error(&["schedule.epochs=0"]).contains("schedule.epochs"));
+        assert!(error(&["routing.policy=psychic"]).contains("stochastic"));
+    }
+
+    #[test]
+    fn a_printed_config_reads_back() {
+        let config = RunConfig::default();
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(resolve(text.parse().unwrap()).unwrap(), config);
+    }
+}

@@ -1,0 +1,147 @@
+//! A model's logits over a split, and their scores.
+
+use adamix_core::ensemble::mean_logits;
+use adamix_core::merging::MergeRule;
+use adamix_core::routing::{self, Decision, Inference, Routes, StochasticPerExample};
+use adamix_data::{Encoding, Example, Target, Task, collate, plan_evaluation};
+use adamix_keys::Key;
+use adamix_models::encoder::{EncoderConfig, SequenceClassifier};
+use adamix_models::pass::Pass;
+use anyhow::Result;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::step::input;
+use crate::config::RegressionFloor;
+use crate::run::{JsonLines, Metrics};
+
+/// A model made ready to be measured in one mode.
+#[derive(Debug)]
+pub struct Evaluator {
+    model: SequenceClassifier,
+    encoder: EncoderConfig,
+    inference: Inference,
+    batch_size: usize,
+    pad_id: u32,
+    key: Key,
+    device: Device,
+}
+
+/// The logits of a split, in its order.
+#[derive(Clone, Debug)]
+pub struct Predictions {
+    /// Row ids.
+    pub rows: Vec<u32>,
+    /// One vector a row.
+    pub logits: Vec<Vec<f32>>,
+}
+
+/// A line of `predictions/*.jsonl`: no text of the data set.
+#[derive(Debug, Serialize)]
+struct PredictionLine<'a> {
+    row: u32,
+    logits: &'a [f32],
+    label: serde_json::Value,
+}
+
+impl Evaluator {
+    /// Prepares a model; a merged one is built once, here. `key` is used by random inference only.
+    pub fn new(
+        model: &SequenceClassifier,
+        encoder: &EncoderConfig,
+        inference: Inference,
+        rule: &dyn MergeRule,
+        batch_size: usize,
+        pad_id: u32,
+        key: Key,
+        device: &Device,
+    ) -> Self {
+        let model = if inference == Inference::Merged { model.merged(rule) } else { model.valid() };
+        let device = device.clone().without_autodiff();
+        Self { model, encoder: encoder.clone(), inference, batch_size, pad_id, key, device }
+    }
+
+    /// The logits of all examples.
+    pub fn predict(&self, examples: &[Example], encodings: &[Encoding], progress: &ProgressBar) -> Result<Predictions> {
+        let lengths: Vec<u32> = encodings.iter().map(|e| e.len() as u32).collect();
+        let mut logits = vec![Vec::new(); examples.len()];
+        for indices in plan_evaluation(&lengths, self.batch_size) {
+            let batch: Vec<(u32, &Encoding)> =
+                indices.iter().map(|i| (examples[*i as usize].id, &encodings[*i as usize])).collect();
+            let batch = collate(&batch, self.pad_id, None);
+            let input = input(&self.encoder, &batch, &self.device);
+            let found = self.forward(&input, &batch.rows);
+            let width = found.dims()[1];
+            let values: Vec<f32> = found.into_data().convert::<f32>().try_into_vec().expect("f32 logits");
+            for (index, row) in indices.iter().zip(values.chunks(width)) {
+                logits[*index as usize] = row.to_vec();
+            }
+            progress.inc(indices.len() as u64);
+        }
+        Ok(Predictions { rows: examples.iter().map(|e| e.id).collect(), logits })
+    }
+
+    fn forward(&self, input: &adamix_models::encoder::EncoderInput, rows: &[u32]) -> Tensor<2> {
+        match self.inference {
+            Inference::Merged | Inference::Fixed => self.model.forward(input, &Pass::EVALUATION),
+            Inference::Random => {
+                let routes = routing::decide_all(&StochasticPerExample, &self.model.sites(), self.key, rows);
+                self.model.forward(input, &Pass::along(&routes))
+            }
+            Inference::Ensemble => {
+                let sites = self.model.sites();
+                let paths = sites.iter().map(|s| s.down.max(s.up)).max().unwrap_or(1);
+                let path = |expert| {
+                    let diagonal = |s: &routing::Site| (s.name.clone(), Decision::diagonal(expert, s.down, s.up));
+                    let routes: Routes = sites.iter().map(diagonal).collect();
+                    self.model.forward(input, &Pass::along(&routes))
+                };
+                mean_logits((0..paths).map(path).collect())
+            }
+        }
+    }
+}
+
+impl Predictions {
+    /// The prediction of each row: the largest logit's class, or the output of a regression, bounded below.
+    pub fn targets(&self, task: &Task, floor: RegressionFloor) -> Vec<Target> {
+        let target = |logits: &Vec<f32>| match (task.is_regression(), floor) {
+            (true, RegressionFloor::None) => Target::Score(logits[0]),
+            (true, RegressionFloor::Zero) => Target::Score(logits[0].max(0.0)),
+            (false, _) => Target::Class(argmax(logits)),
+        };
+        self.logits.iter().map(target).collect()
+    }
+
+    /// The task's metrics.
+    pub fn score(&self, task: &Task, examples: &[Example], floor: RegressionFloor) -> Metrics {
+        let targets: Vec<Target> = examples.iter().map(|e| e.target).collect();
+        adamix_data::evaluate(task, &self.targets(task, floor), &targets)
+    }
+
+    /// Writes one line a row.
+    pub fn write(&self, task: &Task, floor: RegressionFloor, mut lines: JsonLines) -> Result<()> {
+        for ((row, logits), target) in self.rows.iter().zip(&self.logits).zip(self.targets(task, floor)) {
+            let label = match target {
+                Target::Class(class) => task.labels[class as usize].clone().into(),
+                Target::Score(score) => f64::from(score).into(),
+                Target::Unknown => serde_json::Value::Null,
+            };
+            lines.write(&PredictionLine { row: *row, logits, label })?;
+        }
+        lines.flush()
+    }
+}
+
+/// The index of the largest value, the first of equals.
+pub fn argmax(values: &[f32]) -> u32 {
+    let mut best = 0;
+    for (i, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = i;
+        }
+    }
+    best as u32
+}

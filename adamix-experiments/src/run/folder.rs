@@ -1,0 +1,92 @@
+//! The folder of one run.
+
+use std::path::{Path, PathBuf};
+
+use adamix_models::hub::write;
+use anyhow::{Context, Result, bail};
+
+use super::{Identity, JsonLines, RunResult};
+use crate::config::{self, RunConfig};
+
+/// A run's folder.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+/// What a folder says to a run that wants it.
+#[derive(Debug)]
+pub enum Started {
+    /// It is the run's own, empty.
+    New(RunFolder),
+    /// This very run is already there, whole.
+    Done(Box<RunResult>),
+}
+
+impl RunFolder {
+    /// A folder that holds a run.
+    pub fn open(path: &Path) -> Result<Self> {
+        let folder = Self { path: path.to_owned() };
+        if !folder.file("run.toml").is_file() {
+            bail!("{}: not a run folder, it has no run.toml", path.display());
+        }
+        Ok(folder)
+    }
+
+    /// Takes a folder for a run. A whole run of the same identity is returned as it is; the remains of one
+    /// that did not finish are written anew; another run's folder is refused.
+    pub fn start(path: &Path, config: &RunConfig, identity: &Identity) -> Result<Started> {
+        let folder = Self { path: path.to_owned() };
+        if folder.file("result.json").is_file() {
+            let result = folder.result()?;
+            if result.identity == *identity {
+                return Ok(Started::Done(Box::new(result)));
+            }
+            bail!("{}: holds another run ({}); choose another --out", path.display(), result.identity.id);
+        }
+        let occupied = path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+        if occupied && !folder.file("run.toml").is_file() {
+            bail!("{}: not empty and not a run folder; choose another --out", path.display());
+        }
+        std::fs::create_dir_all(path).with_context(|| format!("{}: cannot be created", path.display()))?;
+        write::atomic(&folder.file("run.toml"), toml::to_string(config)?.as_bytes())?;
+        Ok(Started::New(folder))
+    }
+
+    /// A path inside.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The resolved config.
+    pub fn config(&self) -> Result<RunConfig> {
+        config::read(Some(&self.file("run.toml")), &[])
+    }
+
+    /// The result of a whole run.
+    pub fn result(&self) -> Result<RunResult> {
+        let path = self.file("result.json");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+        serde_json::from_str(&text).with_context(|| path.display().to_string())
+    }
+
+    /// Writes the result, which makes the run whole.
+    pub fn finish(&self, result: &RunResult) -> Result<()> {
+        let json = serde_json::to_string_pretty(result)? + "\n";
+        Ok(write::atomic(&self.file("result.json"), json.as_bytes())?)
+    }
+
+    /// Creates a file of JSON lines, with its folder.
+    pub fn lines(&self, name: &str) -> Result<JsonLines> {
+        let path = self.file(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("{}: cannot be created", parent.display()))?;
+        }
+        JsonLines::create(&path)
+    }
+}
