@@ -12,10 +12,12 @@ pub fn tune_allocator() -> bool {
         // 32 MiB is the largest threshold glibc accepts: blocks below it come from the heap.
         const MMAP_THRESHOLD: libc::c_int = 32 << 20;
         const TOP_PAD: libc::c_int = 256 << 20;
+        // Never give the top of the heap back.
+        const TRIM_THRESHOLD: libc::c_int = -1;
         // SAFETY: mallopt only stores tuning parameters and takes the allocator's own lock.
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD) == 1
-                && libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX) == 1
+                && libc::mallopt(libc::M_TRIM_THRESHOLD, TRIM_THRESHOLD) == 1
                 && libc::mallopt(libc::M_TOP_PAD, TOP_PAD) == 1
         }
     }

@@ -9,7 +9,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{Bool, Tensor, TensorData, activation::softmax};
+use burn::tensor::{Bool, DType, Tensor, TensorData, activation::softmax};
 use burn_flex::FlexTensor;
 
 /// `softmax(q kᵀ / sqrt(head_dim) + bias) v`, where padding keys have the bias `f32::MIN`.
@@ -108,6 +108,15 @@ fn run([q, k, v]: [Tensor<4>; 3], mask: Option<Tensor<2>>, settings: Settings) -
     ))
 }
 
+/// The bias of padding: the lowest number that stays finite in a type.
+fn lowest(dtype: DType) -> f64 {
+    match dtype {
+        DType::F16 => -65504.0,
+        DType::BF16 => -3.3e38,
+        _ => f32::MIN.into(),
+    }
+}
+
 /// The same from Burn's own operations.
 pub(crate) fn composed(
     q: Tensor<4>,
@@ -124,7 +133,8 @@ pub(crate) fn composed(
         .matmul(k.swap_dims(2, 3))
         .mul_scalar(1.0 / (head_dim as f64).sqrt());
     if let Some(mask) = mask {
-        let bias = mask.sub_scalar(1.0).mul_scalar(-f64::from(f32::MIN));
+        let mask_type = mask.dtype();
+        let bias = mask.sub_scalar(1.0).mul_scalar(-lowest(mask_type));
         scores = scores + bias.reshape([batch, 1, 1, keys]);
     }
     if causal {
@@ -143,7 +153,8 @@ pub(crate) fn composed(
         let position = if causal { past } else { 0 };
         let factors = dropout.attention_factors(heads, queries, keys, position);
         let factors = TensorData::new(factors, [batch, heads, queries, keys]);
-        probabilities = probabilities.clone() * Tensor::from_data(factors, &probabilities.device());
+        let options = (&probabilities.device(), probabilities.dtype());
+        probabilities = probabilities * Tensor::from_data(factors, options);
     }
     probabilities.matmul(v)
 }

@@ -131,7 +131,8 @@ pub(crate) fn composed<const D: usize>(x: Tensor<D>, dropout: &Dropout) -> Tenso
     let dims = x.dims();
     let tokens = if D == 3 { dims[1] } else { 1 };
     let factors = dropout.token_factors(tokens, dims[D - 1]);
-    let factors = Tensor::from_data(TensorData::new(factors, dims), &x.device());
+    let factors = TensorData::new(factors, dims);
+    let factors = Tensor::from_data(factors, (&x.device(), x.dtype()));
     x * factors
 }
 

@@ -1,6 +1,7 @@
 //! What the processor can do.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 /// The widest instruction set the kernels will use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,8 +47,14 @@ pub fn cpu_features() -> CpuFeatures {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+/// The widest level this processor has; with tests, no wider than `ADAMIX_TEST_SIMD` allows.
 pub(crate) fn level() -> SimdLevel {
+    static LEVEL: OnceLock<SimdLevel> = OnceLock::new();
+    *LEVEL.get_or_init(|| detect().min(test_limit()))
+}
+
+#[cfg(target_arch = "x86_64")]
+fn detect() -> SimdLevel {
     let fma = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     let wide = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -61,8 +68,24 @@ pub(crate) fn level() -> SimdLevel {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn level() -> SimdLevel {
+fn detect() -> SimdLevel {
     SimdLevel::Portable
+}
+
+/// Lets the tests run the narrower versions of the kernels on a wide processor.
+#[cfg(test)]
+fn test_limit() -> SimdLevel {
+    match std::env::var("ADAMIX_TEST_SIMD").as_deref() {
+        Ok("portable") => SimdLevel::Portable,
+        Ok("avx2") => SimdLevel::Avx2,
+        Ok(other) => panic!("ADAMIX_TEST_SIMD is `portable` or `avx2`, found `{other}`"),
+        Err(_) => SimdLevel::Avx512,
+    }
+}
+
+#[cfg(not(test))]
+fn test_limit() -> SimdLevel {
+    SimdLevel::Avx512
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -109,3 +132,35 @@ macro_rules! multiversion {
     };
 }
 pub(crate) use multiversion;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    multiversion! { fn double(x: &mut [f32]) -> usize = double_body }
+
+    #[inline(always)]
+    fn double_body<const FMA: bool>(x: &mut [f32]) -> usize {
+        x.iter_mut().for_each(|x| *x *= 2.0);
+        x.len()
+    }
+
+    #[test]
+    fn a_kernel_runs_and_returns_at_every_level() {
+        let mut x = [1.5; 40];
+        assert_eq!(double(&mut x), 40);
+        assert_eq!(x, [3.0; 40]);
+    }
+
+    #[test]
+    fn features_are_told_in_words() {
+        let features = CpuFeatures {
+            level: SimdLevel::Avx512,
+            avx512_bf16: true,
+            threads: 2,
+        };
+        assert_eq!(features.to_string(), "AVX-512, BF16, 2 threads");
+        assert!(cpu_features().threads > 0);
+        assert!(SimdLevel::Portable < SimdLevel::Avx2 && SimdLevel::Avx2 < SimdLevel::Avx512);
+    }
+}
