@@ -31,8 +31,10 @@ FLOORS = {"loss": 1e-6, "task_loss": 1e-6, "consistency_loss": 1e-3, "grad_norm"
 
 @dataclass
 class Comparison:
-    """The largest relative difference of each figure, and the step it was seen at."""
+    """The largest relative difference of each figure, its step, and the first step beyond the tolerance."""
 
+    tolerance: float
+    first_beyond: int | None = None
     worst: dict[str, tuple[float, int]] = field(default_factory=lambda: {k: (0.0, 0) for k in FLOORS})
 
     def add(self, figure: str, step: int, ours: float, traced: float | None) -> None:
@@ -43,6 +45,8 @@ class Comparison:
             difference = math.inf
         if difference > self.worst[figure][0] or self.worst[figure][1] == 0:
             self.worst[figure] = (difference, step)
+        if difference > self.tolerance and self.first_beyond is None:
+            self.first_beyond = step
 
     @property
     def largest(self) -> float:
@@ -159,7 +163,7 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError, KeyError) as error:
         print(f"cannot replay: {error}", file=sys.stderr)
         return 2
-    comparison = Comparison()
+    comparison = Comparison(args.tolerance)
     for line in lines[:args.steps]:
         replay.step(line, comparison)
         if line["step"] % args.every == 0:
@@ -169,7 +173,9 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{steps} steps of {len(lines)}, tolerance {args.tolerance:.0e}")
     for figure, (difference, step) in comparison.worst.items():
         print(f"  {figure:17} {difference:.2e} (step {step})")
-    agrees = steps > 0 and comparison.largest <= args.tolerance
+    agrees = steps > 0 and comparison.first_beyond is None
+    if comparison.first_beyond is not None:
+        print(f"  first beyond the tolerance: step {comparison.first_beyond}")
     last = args.run / "adapter" / "last"
     if steps == len(lines) and last.is_dir():
         difference, name = tensor_difference(replay.trained, last)
