@@ -27,6 +27,9 @@ pub fn open(name: &str) -> Result<Device> {
         "vulkan" => Device::vulkan(burn::tensor::DeviceKind::DefaultDevice),
         #[cfg(feature = "cuda")]
         "cuda" => Device::cuda(0),
-        _ => bail!("no device `{name}` in this build; it has: {}", NAMES.join(", ")),
+        _ => bail!(
+            "no device `{name}` in this build; it has: {}",
+            NAMES.join(", ")
+        ),
     })
 }

@@ -22,7 +22,13 @@ impl Demo {
         for method in ["full", "adapter", "adamix"] {
             let config = config::read(None, &[format!("adaptation.method={method}")])?;
             let progress = show::progress();
-            let outcome = recipe::train(&config, Some(&self.out.join(method)), "flex", false, &progress)?;
+            let outcome = recipe::train(
+                &config,
+                Some(&self.out.join(method)),
+                "flex",
+                false,
+                &progress,
+            )?;
             progress.finish_and_clear();
             println!("{method}: {}", show::metrics(&outcome.result.best.metrics));
         }

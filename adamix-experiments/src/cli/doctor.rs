@@ -23,7 +23,9 @@ pub struct Doctor {
 
 impl Doctor {
     pub fn run(self) -> Result<()> {
-        let given = self.shared.or_else(|| std::env::var_os("ADAMIX_SHARED").map(PathBuf::from));
+        let given = self
+            .shared
+            .or_else(|| std::env::var_os("ADAMIX_SHARED").map(PathBuf::from));
         let shared = given.unwrap_or_else(|| PathBuf::from("../shared"));
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let cpu = format!("{:?}", adamix_kernels::cpu_features());
@@ -36,7 +38,10 @@ impl Doctor {
             }));
         }
         println!("adamix {}", env!("CARGO_PKG_VERSION"));
-        println!("devices   {} ({threads} threads; {cpu})", crate::device::NAMES.join(", "));
+        println!(
+            "devices   {} ({threads} threads; {cpu})",
+            crate::device::NAMES.join(", ")
+        );
         println!("looked in {}", shared.display());
         for (name, found) in models {
             println!("model     {name}: {found}");
@@ -50,14 +55,28 @@ impl Doctor {
 
 fn models(folder: &Path) -> Vec<(String, String)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut folders: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| p.join("config.json").is_file()).collect();
+    let mut folders: Vec<PathBuf> = entries
+        .map(|e| e.path())
+        .filter(|p| p.join("config.json").is_file())
+        .collect();
     folders.sort();
     let describe = |path: PathBuf| {
         let found = match Base::open(&path) {
-            Ok(base) => format!("{} layers x {}, hash {}", base.config.num_hidden_layers, base.config.hidden_size, &base.hash[..12]),
+            Ok(base) => format!(
+                "{} layers x {}, hash {}",
+                base.config.num_hidden_layers,
+                base.config.hidden_size,
+                &base.hash[..12]
+            ),
             Err(error) => format!("unusable: {error:#}"),
         };
-        (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), found)
+        (
+            path.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+            found,
+        )
     };
     folders.into_iter().map(describe).collect()
 }

@@ -88,7 +88,9 @@ impl Evaluate {
             Mode::Ensemble => InferenceChoice::Ensemble,
         };
         let inference = mode.resolve(policy.native_inference());
-        let key = Key::new(config.seed).purpose("inference draw").fold(self.draw);
+        let key = Key::new(config.seed)
+            .purpose("inference draw")
+            .fold(self.draw);
         let evaluator = Evaluator::new(
             &adapted.model,
             &base.config,
@@ -99,16 +101,28 @@ impl Evaluate {
             key,
             &device,
         );
-        let encodings = encode(&base.tokenizer, &data.dev, base.max_length(config.input.max_length))?;
+        let encodings = encode(
+            &base.tokenizer,
+            &data.dev,
+            base.max_length(config.input.max_length),
+        )?;
         let progress = show::progress();
         progress.set_length(data.dev.len() as u64);
         let predictions = evaluator.predict(&data.dev, &encodings, &progress)?;
         progress.finish_and_clear();
         let metrics = predictions.score(&data.task, &data.dev, config.evaluation.regression_floor);
         if self.json {
-            return show::json(&json!({"task": data.task.name, "inference": inference, "state": state, "rows": data.dev.len(), "metrics": metrics}));
+            return show::json(
+                &json!({"task": data.task.name, "inference": inference, "state": state, "rows": data.dev.len(), "metrics": metrics}),
+            );
         }
-        println!("{} {:?} ({state}, {} rows)  {}", data.task.name, inference, data.dev.len(), show::metrics(&metrics));
+        println!(
+            "{} {:?} ({state}, {} rows)  {}",
+            data.task.name,
+            inference,
+            data.dev.len(),
+            show::metrics(&metrics)
+        );
         Ok(())
     }
 }

@@ -47,9 +47,17 @@ impl Inspect {
     pub fn run(self) -> Result<()> {
         let (what, account) = match (&self.path, &self.architecture) {
             (_, Some(name)) => {
-                let known = || format!("unknown architecture `{name}`; known: {}", EncoderConfig::NAMES.join(", "));
+                let known = || {
+                    format!(
+                        "unknown architecture `{name}`; known: {}",
+                        EncoderConfig::NAMES.join(", ")
+                    )
+                };
                 let encoder = EncoderConfig::named(name).with_context(known)?;
-                (name.clone(), count(&encoder, &config::read(None, &self.set)?, self.outputs)?)
+                (
+                    name.clone(),
+                    count(&encoder, &config::read(None, &self.set)?, self.outputs)?,
+                )
             }
             (Some(path), None) => (path.display().to_string(), self.folder(path)?),
             (None, None) => bail!("give a folder or --architecture"),
@@ -62,15 +70,33 @@ impl Inspect {
             }));
         }
         println!("{what}");
-        let row = |name: &str, count: usize, note: &str| println!("  {name:<12}{:>14}  {note}", grouped(count));
-        row("backbone", account.backbone, "frozen unless the method trains it");
+        let row = |name: &str, count: usize, note: &str| {
+            println!("  {name:<12}{:>14}  {note}", grouped(count))
+        };
+        row(
+            "backbone",
+            account.backbone,
+            "frozen unless the method trains it",
+        );
         row("experts", account.experts, "on sides with several experts");
         row("shared", account.shared, "on sides with one projection");
         row("head", account.head, "");
         row("trained", account.trained, "moved by training");
-        row("merged", account.merged, "adaptation parameters when served (the paper's #Param)");
-        row("served", account.served(), "all parameters of the served model");
-        row("stored", account.stored_bytes(), "bytes on disk for one more task, f32, merged, with its head");
+        row(
+            "merged",
+            account.merged,
+            "adaptation parameters when served (the paper's #Param)",
+        );
+        row(
+            "served",
+            account.served(),
+            "all parameters of the served model",
+        );
+        row(
+            "stored",
+            account.stored_bytes(),
+            "bytes on disk for one more task, f32, merged, with its head",
+        );
         Ok(())
     }
 
@@ -79,7 +105,11 @@ impl Inspect {
             let folder = RunFolder::open(path)?;
             let config = folder.config()?;
             let (adapter, _) = adapter::load(&folder.file("adapter/initial"))?;
-            return count(&EncoderConfig::from_folder(config.model.as_ref())?, &config, adapter.outputs);
+            return count(
+                &EncoderConfig::from_folder(config.model.as_ref())?,
+                &config,
+                adapter.outputs,
+            );
         }
         if path.join(adapter::CONFIG).is_file() {
             let (_, tensors) = adapter::load(path)?;
@@ -93,16 +123,28 @@ impl Inspect {
             return Ok(Account::new(&infos, is_head));
         }
         if path.join("config.json").is_file() {
-            return count(&EncoderConfig::from_folder(path)?, &config::read(None, &self.set)?, self.outputs);
+            return count(
+                &EncoderConfig::from_folder(path)?,
+                &config::read(None, &self.set)?,
+                self.outputs,
+            );
         }
-        bail!("{}: neither a run (run.toml), an adapter ({}) nor a model (config.json)", path.display(), adapter::CONFIG)
+        bail!(
+            "{}: neither a run (run.toml), an adapter ({}) nor a model (config.json)",
+            path.display(),
+            adapter::CONFIG
+        )
     }
 }
 
 /// Counts a run's model without any weights.
 fn count(encoder: &EncoderConfig, config: &RunConfig, outputs: usize) -> Result<Account> {
     let device = burn::tensor::Device::flex();
-    let classifier = SequenceClassifierConfig { encoder: encoder.clone(), outputs, pooling: config.backbone.pooling };
+    let classifier = SequenceClassifierConfig {
+        encoder: encoder.clone(),
+        outputs,
+        pooling: config.backbone.pooling,
+    };
     let mut model = classifier.build_all(&Source::zeros(&device))?;
     if let Some(mixture) = mixture_config(&config.adaptation, encoder.hidden_size) {
         model = model.attach(&mixture, Key::new(0), &device);
@@ -111,7 +153,8 @@ fn count(encoder: &EncoderConfig, config: &RunConfig, outputs: usize) -> Result<
     let full = config.adaptation.method == config::Method::Full;
     for info in &mut infos {
         let pooler = info.name.contains(".pooler.") && config.backbone.train_pooler;
-        info.trainable = full || pooler || is_head(&info.name) || info.name.contains(adamix_core::account::MARK);
+        info.trainable =
+            full || pooler || is_head(&info.name) || info.name.contains(adamix_core::account::MARK);
     }
     Ok(Account::new(&infos, is_head))
 }
@@ -135,7 +178,12 @@ mod tests {
 
     fn merged(architecture: &str, bottleneck: usize) -> Account {
         let settings = [format!("adaptation.bottleneck={bottleneck}")];
-        count(&EncoderConfig::named(architecture).unwrap(), &config::read(None, &settings).unwrap(), 2).unwrap()
+        count(
+            &EncoderConfig::named(architecture).unwrap(),
+            &config::read(None, &settings).unwrap(),
+            2,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -150,6 +198,9 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_by_three() {
-        assert_eq!([0, 999, 1000, 811_392].map(grouped), ["0", "999", "1,000", "811,392"]);
+        assert_eq!(
+            [0, 999, 1000, 811_392].map(grouped),
+            ["0", "999", "1,000", "811,392"]
+        );
     }
 }

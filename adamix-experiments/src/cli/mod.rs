@@ -14,7 +14,11 @@ use clap::{Parser, Subcommand};
 
 /// Train, merge and measure mixtures of adaptations (AdaMix) on frozen Transformers.
 #[derive(Debug, Parser)]
-#[command(name = "adamix", version, about, after_help = "\
+#[command(
+    name = "adamix",
+    version,
+    about,
+    after_help = "\
 Exit codes: 0 done; 1 the run or a file is at fault (one line on standard error says which); 2 the command line is.
 
 Examples:
@@ -22,7 +26,8 @@ Examples:
   adamix train --config mrpc.toml --out runs/mrpc --trace
   adamix evaluate runs/mrpc --inference ensemble
   adamix predict --model bert-folder --run runs/mrpc --input rows.jsonl --output predictions.jsonl
-  adamix inspect --architecture roberta-large --set adaptation.bottleneck=16")]
+  adamix inspect --architecture roberta-large --set adaptation.bottleneck=16"
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -59,7 +64,10 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // The chain on one line, without a cause that its parent already tells.
             let mut line = String::new();
-            for cause in error.chain().map(|cause| cause.to_string().replace('\n', " ")) {
+            for cause in error
+                .chain()
+                .map(|cause| cause.to_string().replace('\n', " "))
+            {
                 if !line.contains(&cause) {
                     line += if line.is_empty() { "" } else { ": " };
                     line += &cause;

@@ -6,7 +6,9 @@ use adamix_core::merging::Uniform;
 use adamix_core::routing::{self, Inference};
 use adamix_data::{Encoding, Example, TableSpec, Task, collate, plan_evaluation};
 use adamix_keys::Key;
-use adamix_models::encoder::{EncoderInput, MaskedLm, Pooling, SequenceClassifier, SequenceClassifierConfig};
+use adamix_models::encoder::{
+    EncoderInput, MaskedLm, Pooling, SequenceClassifier, SequenceClassifierConfig,
+};
 use adamix_models::hub::write;
 use adamix_models::pass::Pass;
 use anyhow::{Context, Result, ensure};
@@ -88,14 +90,23 @@ impl Predict {
     }
 
     fn read(&self, task: Option<&Task>) -> Result<Vec<Example>> {
-        let free = Task::regression("predict", adamix_data::Columns::new("sentence1", Some("sentence2"), "label"));
+        let free = Task::regression(
+            "predict",
+            adamix_data::Columns::new("sentence1", Some("sentence2"), "label"),
+        );
         let is_jsonl = self.input.extension().is_some_and(|e| e == "jsonl");
         let spec = match task {
-            Some(task) if !is_jsonl => TableSpec { lenient: true, ..TableSpec::new(&self.input, &task.columns) },
+            Some(task) if !is_jsonl => TableSpec {
+                lenient: true,
+                ..TableSpec::new(&self.input, &task.columns)
+            },
             _ => TableSpec::to_predict(&self.input),
         };
         // Labels play no part in a prediction: a file may carry any, or none.
-        let spec = TableSpec { label: None, ..spec };
+        let spec = TableSpec {
+            label: None,
+            ..spec
+        };
         Ok(spec.load(task.unwrap_or(&free))?.examples)
     }
 
@@ -141,33 +152,67 @@ impl Predict {
             };
             json!({"row": row, "input_ids": encoding.ids, "logits": logits, "label": label})
         };
-        Ok(predictions.rows.iter().zip(&predictions.logits).zip(encodings).map(line).collect())
+        Ok(predictions
+            .rows
+            .iter()
+            .zip(&predictions.logits)
+            .zip(encodings)
+            .map(line)
+            .collect())
     }
 
     /// The adapter to use: a run's merged best state, or its trained one where the policy is not merged.
     fn adapter_folder(&self) -> Result<Option<PathBuf>> {
-        let Some(run) = &self.run else { return Ok(self.adapter.clone()) };
+        let Some(run) = &self.run else {
+            return Ok(self.adapter.clone());
+        };
         let folder = RunFolder::open(run)?;
-        let policy = routing::policy(&folder.config()?.routing.policy).context("the run's routing policy")?;
-        let state = if policy.native_inference() == Inference::Merged { "merged/best" } else { "adapter/best" };
+        let policy = routing::policy(&folder.config()?.routing.policy)
+            .context("the run's routing policy")?;
+        let state = if policy.native_inference() == Inference::Merged {
+            "merged/best"
+        } else {
+            "adapter/best"
+        };
         Ok(Some(folder.file(state)))
     }
 }
 
 /// A fine-tuned folder's own head and class names.
 fn own_head(base: &Base, device: &Device) -> Result<(SequenceClassifier, Vec<String>)> {
-    let shape = base.weights.shape("classifier.out_proj.weight").or_else(|| base.weights.shape("classifier.weight"));
+    let shape = base
+        .weights
+        .shape("classifier.out_proj.weight")
+        .or_else(|| base.weights.shape("classifier.weight"));
     let outputs = shape.and_then(|shape| shape.first()).copied().unwrap_or(0);
-    ensure!(outputs > 0, "{}: this model has no classification head; give --run or --adapter", base.folder.display());
-    let config = SequenceClassifierConfig { encoder: base.config.clone(), outputs, pooling: Pooling::Pooler };
+    ensure!(
+        outputs > 0,
+        "{}: this model has no classification head; give --run or --adapter",
+        base.folder.display()
+    );
+    let config = SequenceClassifierConfig {
+        encoder: base.config.clone(),
+        outputs,
+        pooling: Pooling::Pooler,
+    };
     let model = config.load(&base.weights, Key::new(0), true, device)?;
-    let names = (0..outputs).filter_map(|i| base.config.id2label.get(&i.to_string()).cloned()).collect();
+    let names = (0..outputs)
+        .filter_map(|i| base.config.id2label.get(&i.to_string()).cloned())
+        .collect();
     Ok((model, names))
 }
 
 /// Vocabulary logits at the mask tokens of each row.
-fn masked(base: &Base, examples: &[Example], encodings: &[Encoding], device: &Device) -> Result<Vec<Value>> {
-    let mask = base.tokenizer.mask_id.context("the tokenizer has no mask token")?;
+fn masked(
+    base: &Base,
+    examples: &[Example],
+    encodings: &[Encoding],
+    device: &Device,
+) -> Result<Vec<Value>> {
+    let mask = base
+        .tokenizer
+        .mask_id
+        .context("the tokenizer has no mask token")?;
     let model = MaskedLm::load(&base.config, &base.weights, device)?;
     let lengths: Vec<u32> = encodings.iter().map(|e| e.len() as u32).collect();
     let mut lines = vec![Value::Null; examples.len()];
@@ -175,16 +220,35 @@ fn masked(base: &Base, examples: &[Example], encodings: &[Encoding], device: &De
         let index = indices[0] as usize;
         let (example, encoding) = (&examples[index], &encodings[index]);
         let batch = collate(&[(example.id, encoding)], base.tokenizer.pad_id, None);
-        let input = EncoderInput::new(&base.config, &batch.ids, &batch.type_ids, &batch.mask, batch.seq, device);
-        let places: Vec<i32> = (0..batch.seq as i32).filter(|i| batch.ids[*i as usize] == mask as i32).collect();
+        let input = EncoderInput::new(
+            &base.config,
+            &batch.ids,
+            &batch.type_ids,
+            &batch.mask,
+            batch.seq,
+            device,
+        );
+        let places: Vec<i32> = (0..batch.seq as i32)
+            .filter(|i| batch.ids[*i as usize] == mask as i32)
+            .collect();
         let logits: Vec<Vec<f32>> = if places.is_empty() {
             Vec::new()
         } else {
-            let found = model.forward(&input, Tensor::<1, Int>::from_data(places.as_slice(), device), &Pass::EVALUATION);
+            let found = model.forward(
+                &input,
+                Tensor::<1, Int>::from_data(places.as_slice(), device),
+                &Pass::EVALUATION,
+            );
             let values: Vec<f32> = found.into_data().try_into_vec().expect("f32 logits");
-            values.chunks(base.config.vocab_size).map(<[f32]>::to_vec).collect()
+            values
+                .chunks(base.config.vocab_size)
+                .map(<[f32]>::to_vec)
+                .collect()
         };
-        let best: Vec<Option<String>> = logits.iter().map(|l| base.tokenizer.id_to_token(crate::recipe::argmax(l))).collect();
+        let best: Vec<Option<String>> = logits
+            .iter()
+            .map(|l| base.tokenizer.id_to_token(crate::recipe::argmax(l)))
+            .collect();
         lines[index] = json!({
             "row": example.id, "input_ids": encoding.ids, "mask_positions": places, "logits": logits, "label": best,
         });

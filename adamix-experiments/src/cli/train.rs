@@ -52,7 +52,13 @@ impl Train {
             return Ok(());
         }
         let progress = show::progress();
-        let outcome = recipe::train(&config, self.out.as_deref(), &self.device, self.trace, &progress)?;
+        let outcome = recipe::train(
+            &config,
+            self.out.as_deref(),
+            &self.device,
+            self.trace,
+            &progress,
+        )?;
         progress.finish_and_clear();
         let result = &outcome.result;
         if self.json {
@@ -61,9 +67,24 @@ impl Train {
         if outcome.repeated {
             println!("{}: already run, nothing to do", outcome.folder.display());
         }
-        println!("{} {} ({} trained, {} after merging, head {})", result.task, result.method, result.parameters.trained, result.parameters.merged, result.parameters.head);
-        println!("  best  epoch {:>3}  {}", result.best.epoch, show::metrics(&result.best.metrics));
-        println!("  last  epoch {:>3}  {}", result.last.epoch, show::metrics(&result.last.metrics));
+        println!(
+            "{} {} ({} trained, {} after merging, head {})",
+            result.task,
+            result.method,
+            result.parameters.trained,
+            result.parameters.merged,
+            result.parameters.head
+        );
+        println!(
+            "  best  epoch {:>3}  {}",
+            result.best.epoch,
+            show::metrics(&result.best.metrics)
+        );
+        println!(
+            "  last  epoch {:>3}  {}",
+            result.last.epoch,
+            show::metrics(&result.last.metrics)
+        );
         println!("  {}", outcome.folder.display());
         Ok(())
     }

@@ -270,7 +270,11 @@ impl Default for RunConfig {
             adaptation: Adaptation::default(),
             routing: Routing::default(),
             merging: Merging::default(),
-            consistency: Consistency { weight: 1.0, detach: true, regression: RegressionConsistency::None },
+            consistency: Consistency {
+                weight: 1.0,
+                detach: true,
+                regression: RegressionConsistency::None,
+            },
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
             evaluation: Evaluation::default(),
@@ -281,7 +285,13 @@ impl Default for RunConfig {
 
 impl Default for Input {
     fn default() -> Self {
-        Self { max_length: 128, pad: Pad::Batch, order: EpochOrder::Bucketed, window: 50, train_rows: 0 }
+        Self {
+            max_length: 128,
+            pad: Pad::Batch,
+            order: EpochOrder::Bucketed,
+            window: 50,
+            train_rows: 0,
+        }
     }
 }
 
@@ -290,14 +300,20 @@ impl Input {
     pub fn epoch_order(&self) -> Order {
         match self.order {
             EpochOrder::Shuffled => Order::Shuffled,
-            EpochOrder::Bucketed => Order::Bucketed { window: self.window },
+            EpochOrder::Bucketed => Order::Bucketed {
+                window: self.window,
+            },
         }
     }
 }
 
 impl Default for Backbone {
     fn default() -> Self {
-        Self { pooling: Pooling::Pooler, train_pooler: false, dropout: 0.1 }
+        Self {
+            pooling: Pooling::Pooler,
+            train_pooler: false,
+            dropout: 0.1,
+        }
     }
 }
 
@@ -316,19 +332,30 @@ impl Default for Adaptation {
 
 impl Default for Routing {
     fn default() -> Self {
-        Self { policy: "stochastic".to_owned() }
+        Self {
+            policy: "stochastic".to_owned(),
+        }
     }
 }
 
 impl Default for Merging {
     fn default() -> Self {
-        Self { rule: "uniform".to_owned() }
+        Self {
+            rule: "uniform".to_owned(),
+        }
     }
 }
 
 impl Default for Optimizer {
     fn default() -> Self {
-        let AdamWConfig { beta1, beta2, epsilon, weight_decay, decay_all, unselected } = AdamWConfig::default();
+        let AdamWConfig {
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            decay_all,
+            unselected,
+        } = AdamWConfig::default();
         Self {
             learning_rate: 1e-3,
             weight_decay,
@@ -358,12 +385,23 @@ impl Optimizer {
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { epochs: 10, max_steps: 0, batch_size: 32, accumulation: 1, warmup_ratio: 0.06, first_rate: FirstRate::Zero }
+        Self {
+            epochs: 10,
+            max_steps: 0,
+            batch_size: 32,
+            accumulation: 1,
+            warmup_ratio: 0.06,
+            first_rate: FirstRate::Zero,
+        }
     }
 }
 
 impl Default for Evaluation {
     fn default() -> Self {
-        Self { batch_size: 64, inference: InferenceChoice::Native, regression_floor: RegressionFloor::None }
+        Self {
+            batch_size: 64,
+            inference: InferenceChoice::Native,
+            regression_floor: RegressionFloor::None,
+        }
     }
 }

@@ -13,9 +13,11 @@ use super::{Method, RunConfig};
 pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
     let mut table = match path {
         Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("{}: cannot be read", path.display()))?;
             let parsed = text.parse::<Table>();
-            parsed.map_err(|e| anyhow::anyhow!("{}: {}", path.display(), one_line(e.to_string())))?
+            parsed
+                .map_err(|e| anyhow::anyhow!("{}: {}", path.display(), one_line(e.to_string())))?
         }
         None => Table::new(),
     };
@@ -30,7 +32,9 @@ pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
 pub fn resolve(table: Table) -> Result<RunConfig> {
     let known = Table::try_from(RunConfig::default()).expect("the default config is a table");
     refuse_unknown("", &table, &known)?;
-    let config: RunConfig = Value::Table(table).try_into().map_err(|e: toml::de::Error| anyhow::anyhow!(one_line(e.to_string())))?;
+    let config: RunConfig = Value::Table(table)
+        .try_into()
+        .map_err(|e: toml::de::Error| anyhow::anyhow!(one_line(e.to_string())))?;
     check(&config)?;
     Ok(config)
 }
@@ -41,15 +45,24 @@ fn one_line(message: String) -> String {
 
 /// Puts `key=value` at its place; the value is TOML, or else a plain string.
 fn set(table: &mut Table, setting: &str) -> Result<()> {
-    let (key, text) = setting.split_once('=').with_context(|| format!("--set {setting}: expected key=value"))?;
-    let value = format!("v = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
+    let (key, text) = setting
+        .split_once('=')
+        .with_context(|| format!("--set {setting}: expected key=value"))?;
+    let value = format!("v = {text}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut t| t.remove("v"));
     let value = value.unwrap_or_else(|| Value::String(text.to_owned()));
     let mut place = table;
     let mut names: Vec<&str> = key.trim().split('.').collect();
     let last = names.pop().unwrap_or_default();
     for name in names {
-        let next = place.entry(name.to_owned()).or_insert_with(|| Value::Table(Table::new()));
-        place = next.as_table_mut().with_context(|| format!("--set {setting}: `{name}` is not a table"))?;
+        let next = place
+            .entry(name.to_owned())
+            .or_insert_with(|| Value::Table(Table::new()));
+        place = next
+            .as_table_mut()
+            .with_context(|| format!("--set {setting}: `{name}` is not a table"))?;
     }
     place.insert(last.to_owned(), value);
     Ok(())
@@ -57,13 +70,23 @@ fn set(table: &mut Table, setting: &str) -> Result<()> {
 
 fn refuse_unknown(prefix: &str, given: &Table, known: &Table) -> Result<()> {
     for (name, value) in given {
-        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let path = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
         match (value, known.get(name)) {
-            (Value::Table(inner), Some(Value::Table(inner_known))) => refuse_unknown(&path, inner, inner_known)?,
+            (Value::Table(inner), Some(Value::Table(inner_known))) => {
+                refuse_unknown(&path, inner, inner_known)?
+            }
             (_, Some(_)) => {}
             (_, None) => {
-                let root = Table::try_from(RunConfig::default()).expect("the default config is a table");
-                bail!("unknown key `{path}`; the nearest known key is `{}`", nearest(&path, &keys("", &root)))
+                let root =
+                    Table::try_from(RunConfig::default()).expect("the default config is a table");
+                bail!(
+                    "unknown key `{path}`; the nearest known key is `{}`",
+                    nearest(&path, &keys("", &root))
+                )
             }
         }
     }
@@ -71,7 +94,13 @@ fn refuse_unknown(prefix: &str, given: &Table, known: &Table) -> Result<()> {
 }
 
 fn keys(prefix: &str, table: &Table) -> Vec<String> {
-    let key = |name: &String| if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+    let key = |name: &String| {
+        if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        }
+    };
     let inner = |(name, value): (&String, &Value)| match value {
         Value::Table(table) => keys(&key(name), table),
         _ => vec![key(name)],
@@ -84,9 +113,14 @@ fn nearest(wrong: &str, known: &[String]) -> String {
     let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
     let likeness = |key: &str| {
         let whole = strsim::normalized_damerau_levenshtein(wrong, key);
-        whole.max(strsim::normalized_damerau_levenshtein(&last(wrong), &last(key)))
+        whole.max(strsim::normalized_damerau_levenshtein(
+            &last(wrong),
+            &last(key),
+        ))
     };
-    let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let best = known
+        .iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     best.cloned().unwrap_or_default()
 }
 
@@ -107,30 +141,48 @@ fn check(config: &RunConfig) -> Result<()> {
         positive("adaptation.experts", config.adaptation.experts)?;
     }
     let rate = |key: &str, value: f64| {
-        ensure!((0.0..1.0).contains(&value), "`{key}` is {value}; it must be at least 0 and below 1");
+        ensure!(
+            (0.0..1.0).contains(&value),
+            "`{key}` is {value}; it must be at least 0 and below 1"
+        );
         Ok(())
     };
     rate("backbone.dropout", config.backbone.dropout)?;
     rate("optimizer.beta1", config.optimizer.beta1)?;
     rate("optimizer.beta2", config.optimizer.beta2)?;
-    ensure!((0.0..=1.0).contains(&config.schedule.warmup_ratio), "`schedule.warmup_ratio` must be between 0 and 1");
+    ensure!(
+        (0.0..=1.0).contains(&config.schedule.warmup_ratio),
+        "`schedule.warmup_ratio` must be between 0 and 1"
+    );
     for (key, value) in [
         ("optimizer.learning_rate", config.optimizer.learning_rate),
         ("optimizer.weight_decay", config.optimizer.weight_decay),
         ("optimizer.epsilon", config.optimizer.epsilon),
         ("optimizer.max_grad_norm", config.optimizer.max_grad_norm),
         ("consistency.weight", config.consistency.weight),
-        ("adaptation.initializer_range", config.adaptation.initializer_range),
+        (
+            "adaptation.initializer_range",
+            config.adaptation.initializer_range,
+        ),
     ] {
-        ensure!(value.is_finite() && value >= 0.0, "`{key}` is {value}; it must be a number of at least 0");
+        ensure!(
+            value.is_finite() && value >= 0.0,
+            "`{key}` is {value}; it must be a number of at least 0"
+        );
     }
     let policy = &config.routing.policy;
     if routing::policy(policy).is_none() {
-        bail!("`routing.policy` is `{policy}`; known policies: {}", routing::POLICIES.join(", "));
+        bail!(
+            "`routing.policy` is `{policy}`; known policies: {}",
+            routing::POLICIES.join(", ")
+        );
     }
     let rule = &config.merging.rule;
     if merging::rule(rule).is_none() {
-        bail!("`merging.rule` is `{rule}`; known rules: {}", merging::RULES.join(", "));
+        bail!(
+            "`merging.rule` is `{rule}`; known rules: {}",
+            merging::RULES.join(", ")
+        );
     }
     Ok(())
 }
@@ -146,7 +198,12 @@ mod tests {
 
     #[test]
     fn settings_reach_their_keys() {
-        let settings = ["optimizer.learning_rate=3e-4", "task=mrpc", "adaptation.share=none", "backbone.train_pooler=true"];
+        let settings = [
+            "optimizer.learning_rate=3e-4",
+            "task=mrpc",
+            "adaptation.share=none",
+            "backbone.train_pooler=true",
+        ];
         let config = read(None, &settings.map(str::to_owned)).unwrap();
         assert_eq!(config.optimizer.learning_rate, 3e-4);
         assert_eq!(config.task, "mrpc");

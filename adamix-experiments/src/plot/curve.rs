@@ -23,17 +23,21 @@ type Panel<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// Draws `curve.svg` from `metrics.jsonl`.
 pub fn learning_curve(folder: &RunFolder) -> Result<()> {
     let path = folder.file("metrics.jsonl");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("{}: cannot be read", path.display()))?;
     let mut losses = Vec::new();
     let mut scores: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
     for line in text.lines() {
-        let record: Value = serde_json::from_str(line).with_context(|| path.display().to_string())?;
+        let record: Value =
+            serde_json::from_str(line).with_context(|| path.display().to_string())?;
         let step = record["step"].as_f64().unwrap_or_default();
         if let Some(loss) = record["loss"].as_f64() {
             losses.push((step, loss));
         }
         for (name, value) in record["metrics"].as_object().into_iter().flatten() {
-            let Some(value) = value.as_f64() else { continue };
+            let Some(value) = value.as_f64() else {
+                continue;
+            };
             match scores.iter_mut().find(|(known, _)| known == name) {
                 Some((_, points)) => points.push((step, value)),
                 None => scores.push((name.clone(), vec![(step, value)])),
@@ -50,8 +54,15 @@ fn write(path: &Path, losses: &[(f64, f64)], scores: &[(String, Vec<(f64, f64)>)
         area.fill(&WHITE)?;
         let panels = area.split_evenly((2, 1));
         let smooth = smoothed(losses);
-        panel(&panels[0], "training loss", &[("each step", losses, 0.25), ("running mean", &smooth, 1.0)])?;
-        let series: Vec<(&str, &[(f64, f64)], f64)> = scores.iter().map(|(n, p)| (n.as_str(), p.as_slice(), 1.0)).collect();
+        panel(
+            &panels[0],
+            "training loss",
+            &[("each step", losses, 0.25), ("running mean", &smooth, 1.0)],
+        )?;
+        let series: Vec<(&str, &[(f64, f64)], f64)> = scores
+            .iter()
+            .map(|(n, p)| (n.as_str(), p.as_slice(), 1.0))
+            .collect();
         panel(&panels[1], "development score", &series)?;
         area.present()?;
     }
@@ -83,15 +94,27 @@ fn panel(area: &Panel<'_>, title: &str, series: &[(&str, &[(f64, f64)], f64)]) -
         .x_label_area_size(36)
         .y_label_area_size(56)
         .build_cartesian_2d(0.0..right, low - margin..high + margin)?;
-    chart.configure_mesh().light_line_style(WHITE).x_desc("step").label_style(("sans-serif", 13)).draw()?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .x_desc("step")
+        .label_style(("sans-serif", 13))
+        .draw()?;
     for (i, (name, points, opacity)) in series.iter().enumerate() {
         let colour = PALETTE[i % PALETTE.len()];
         let style = colour.mix(*opacity).stroke_width(2);
         chart
             .draw_series(LineSeries::new(points.iter().copied(), style))?
             .label(*name)
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2)));
+            .legend(move |(x, y)| {
+                PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2))
+            });
     }
-    chart.configure_series_labels().background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.2)).label_font(("sans-serif", 13)).draw()?;
+    chart
+        .configure_series_labels()
+        .background_style(WHITE.mix(0.85))
+        .border_style(BLACK.mix(0.2))
+        .label_font(("sans-serif", 13))
+        .draw()?;
     Ok(())
 }

@@ -8,7 +8,9 @@ use adamix_core::mixture::MixtureConfig;
 use adamix_core::parameter::{self, HostTensor};
 use adamix_data::{Task, Tokenizer};
 use adamix_keys::Key;
-use adamix_models::encoder::{EncoderConfig, Pooling, SequenceClassifier, SequenceClassifierConfig};
+use adamix_models::encoder::{
+    EncoderConfig, Pooling, SequenceClassifier, SequenceClassifierConfig,
+};
 use adamix_models::hub::adapter::{self, AdapterConfig, MixtureShape};
 use adamix_models::hub::{HubError, Weights};
 use anyhow::{Context, Result};
@@ -40,7 +42,13 @@ impl Base {
         let mut files = vec![folder.join("config.json")];
         files.extend_from_slice(weights.paths());
         let hash = adamix_data::fingerprint(&files)?;
-        Ok(Self { folder: folder.to_owned(), config, weights, tokenizer, hash })
+        Ok(Self {
+            folder: folder.to_owned(),
+            config,
+            weights,
+            tokenizer,
+            hash,
+        })
     }
 
     /// The longest input, in tokens, that both the model and `wanted` allow.
@@ -52,7 +60,11 @@ impl Base {
     pub fn adapted(&self, config: &RunConfig, outputs: usize, device: &Device) -> Result<Adapted> {
         let key = Key::new(config.seed).purpose("initialisation");
         let encoder = self.config.clone().with_dropout(config.backbone.dropout);
-        let classifier = SequenceClassifierConfig { encoder, outputs, pooling: config.backbone.pooling };
+        let classifier = SequenceClassifierConfig {
+            encoder,
+            outputs,
+            pooling: config.backbone.pooling,
+        };
         let mut model = classifier.load(&self.weights, key.purpose("head"), false, device)?;
         if let Some(mixture) = mixture_config(&config.adaptation, self.config.hidden_size) {
             model = model.attach(&mixture, key.purpose("mixture"), device);
@@ -73,11 +85,20 @@ impl Base {
     pub fn with_adapter(&self, folder: &Path, device: &Device) -> Result<(Adapted, AdapterConfig)> {
         let (config, tensors) = adapter::load(folder)?;
         if config.base_hash != self.hash {
-            let error = HubError::Base { path: folder.to_owned(), expected: config.base_hash, found: self.hash.clone() };
+            let error = HubError::Base {
+                path: folder.to_owned(),
+                expected: config.base_hash,
+                found: self.hash.clone(),
+            };
             return Err(error.into());
         }
-        let pooling = pooling_named(&config.pooling).with_context(|| format!("{}: pooling `{}`", folder.display(), config.pooling))?;
-        let classifier = SequenceClassifierConfig { encoder: self.config.clone(), outputs: config.outputs, pooling };
+        let pooling = pooling_named(&config.pooling)
+            .with_context(|| format!("{}: pooling `{}`", folder.display(), config.pooling))?;
+        let classifier = SequenceClassifierConfig {
+            encoder: self.config.clone(),
+            outputs: config.outputs,
+            pooling,
+        };
         let mut model = classifier.load(&self.weights, Key::new(0), false, device)?;
         if let Some(shape) = config.mixture {
             let mixture = MixtureConfig::new(self.config.hidden_size, shape.bottleneck)
@@ -87,11 +108,18 @@ impl Base {
             model = model.attach(&mixture, Key::new(0), device);
         }
         let path = folder.join(adapter::TENSORS);
-        let missing = parameter::parameters(&model).into_iter().find(|p| p.trainable && !tensors.contains_key(&p.name));
+        let missing = parameter::parameters(&model)
+            .into_iter()
+            .find(|p| p.trainable && !tensors.contains_key(&p.name));
         if let Some(info) = missing {
-            return Err(HubError::Missing { path, tensor: info.name }.into());
+            return Err(HubError::Missing {
+                path,
+                tensor: info.name,
+            }
+            .into());
         }
-        let model = parameter::assign(model, tensors).map_err(|source| HubError::Parameter { path, source })?;
+        let model = parameter::assign(model, tensors)
+            .map_err(|source| HubError::Parameter { path, source })?;
         Ok((Adapted::new(model), config))
     }
 }
@@ -126,8 +154,14 @@ pub struct Adapted {
 
 impl Adapted {
     fn new(model: SequenceClassifier) -> Self {
-        let trained = parameter::parameters(&model).into_iter().filter(|p| p.trainable).map(|p| p.name);
-        Self { trained: trained.collect(), model }
+        let trained = parameter::parameters(&model)
+            .into_iter()
+            .filter(|p| p.trainable)
+            .map(|p| p.name);
+        Self {
+            trained: trained.collect(),
+            model,
+        }
     }
 
     /// What is trained, stored and served.
@@ -147,23 +181,38 @@ impl Adapted {
 
     /// Another state of the model: later in training, or merged.
     pub fn with_model(&self, model: SequenceClassifier) -> Self {
-        Self { model, trained: self.trained.clone() }
+        Self {
+            model,
+            trained: self.trained.clone(),
+        }
     }
 
     /// What `adamix_config.json` says of this model; `merged` for one whose banks are merged.
-    pub fn describe(&self, config: &RunConfig, base: &Base, task: &Task, merged: bool) -> AdapterConfig {
-        let mixture = mixture_config(&config.adaptation, base.config.hidden_size).map(|m| MixtureShape {
-            bottleneck: m.bottleneck,
-            experts: if merged { 1 } else { m.experts },
-            share: m.share,
-            activation: m.activation,
-        });
+    pub fn describe(
+        &self,
+        config: &RunConfig,
+        base: &Base,
+        task: &Task,
+        merged: bool,
+    ) -> AdapterConfig {
+        let mixture =
+            mixture_config(&config.adaptation, base.config.hidden_size).map(|m| MixtureShape {
+                bottleneck: m.bottleneck,
+                experts: if merged { 1 } else { m.experts },
+                share: m.share,
+                activation: m.activation,
+            });
         AdapterConfig {
             format: adapter::FORMAT,
             base_hash: base.hash.clone(),
             model_type: base.config.model_type.prefix().to_owned(),
             mixture,
-            sites: self.model.sites().into_iter().map(|site| site.name).collect(),
+            sites: self
+                .model
+                .sites()
+                .into_iter()
+                .map(|site| site.name)
+                .collect(),
             labels: task.labels.clone(),
             outputs: task.num_outputs(),
             pooling: format!("{:?}", config.backbone.pooling).to_lowercase(),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use adamix_core::objective::Targets;
-use adamix_data::{Columns, Encoding, Example, Rows, Split, TableSpec, Target, Task, Tokenizer, synthetic};
+use adamix_data::{
+    Columns, Encoding, Example, Rows, Split, TableSpec, Target, Task, Tokenizer, synthetic,
+};
 use adamix_keys::Key;
 use anyhow::{Context, Result, bail, ensure};
 
@@ -39,7 +41,11 @@ impl TaskData {
         if config.input.train_rows > 0 {
             data.train.truncate(config.input.train_rows);
         }
-        ensure!(!data.train.is_empty(), "task `{}` has no training rows", config.task);
+        ensure!(
+            !data.train.is_empty(),
+            "task `{}` has no training rows",
+            config.task
+        );
         Ok(data)
     }
 
@@ -57,7 +63,11 @@ impl TaskData {
     }
 
     fn glue(task: Task, folder: &Path) -> Result<Self> {
-        ensure!(!folder.as_os_str().is_empty(), "`data` is not set: give the folder of {} or of all GLUE tasks", task.name);
+        ensure!(
+            !folder.as_os_str().is_empty(),
+            "`data` is not set: give the folder of {} or of all GLUE tasks",
+            task.name
+        );
         let train = adamix_data::load(&task, folder, Split::Train)?;
         let dev = adamix_data::load(&task, folder, Split::Dev)?;
         let mut further = BTreeMap::new();
@@ -68,12 +78,24 @@ impl TaskData {
             hashes.push(rows.hash.clone());
             further.insert(Split::DevMismatched.name().to_owned(), rows.examples);
         }
-        Ok(Self { task, train: train.examples, dev: dev.examples, further, hash: hashes.join("+") })
+        Ok(Self {
+            task,
+            train: train.examples,
+            dev: dev.examples,
+            further,
+            hash: hashes.join("+"),
+        })
     }
 
     fn custom(custom: &Custom, folder: &Path) -> Result<Self> {
-        for (key, value) in [("custom.first", &custom.first), ("custom.label", &custom.label)] {
-            ensure!(!value.is_empty(), "`{key}` is not set: a task of your own needs its column");
+        for (key, value) in [
+            ("custom.first", &custom.first),
+            ("custom.label", &custom.label),
+        ] {
+            ensure!(
+                !value.is_empty(),
+                "`{key}` is not set: a task of your own needs its column"
+            );
         }
         let second = Some(custom.second.as_str()).filter(|name| !name.is_empty());
         let columns = Columns::new(&custom.first, second, &custom.label);
@@ -83,18 +105,36 @@ impl TaskData {
             Task::classification("custom", custom.labels.clone(), columns)?
         };
         let rows = |name: &str| -> Result<Rows> {
-            let file = ["tsv", "csv", "jsonl"].iter().map(|e| folder.join(format!("{name}.{e}"))).find(|p| p.is_file());
-            let file = file.with_context(|| format!("{}: no {name}.tsv, {name}.csv or {name}.jsonl", folder.display()))?;
+            let file = ["tsv", "csv", "jsonl"]
+                .iter()
+                .map(|e| folder.join(format!("{name}.{e}")))
+                .find(|p| p.is_file());
+            let file = file.with_context(|| {
+                format!(
+                    "{}: no {name}.tsv, {name}.csv or {name}.jsonl",
+                    folder.display()
+                )
+            })?;
             Ok(TableSpec::new(file, &task.columns).load(&task)?)
         };
         let (train, dev) = (rows("train")?, rows("dev")?);
         let hash = format!("{}+{}", train.hash, dev.hash);
-        Ok(Self { task, train: train.examples, dev: dev.examples, further: BTreeMap::new(), hash })
+        Ok(Self {
+            task,
+            train: train.examples,
+            dev: dev.examples,
+            further: BTreeMap::new(),
+            hash,
+        })
     }
 }
 
 /// Token ids of all examples, in order.
-pub fn encode(tokenizer: &Tokenizer, examples: &[Example], max_length: usize) -> Result<Vec<Encoding>> {
+pub fn encode(
+    tokenizer: &Tokenizer,
+    examples: &[Example],
+    max_length: usize,
+) -> Result<Vec<Encoding>> {
     Ok(tokenizer.encode_all(examples, max_length)?)
 }
 
@@ -104,18 +144,33 @@ pub fn encode(tokenizer: &Tokenizer, examples: &[Example], max_length: usize) ->
 /// If an example has no label.
 pub fn targets(task: &Task, examples: &[&Example]) -> Result<Targets> {
     if task.is_regression() {
-        let score = |e: &&Example| e.target.score().with_context(|| format!("row {} has no score", e.id));
-        return Ok(Targets::Scores(examples.iter().map(score).collect::<Result<_>>()?));
+        let score = |e: &&Example| {
+            e.target
+                .score()
+                .with_context(|| format!("row {} has no score", e.id))
+        };
+        return Ok(Targets::Scores(
+            examples.iter().map(score).collect::<Result<_>>()?,
+        ));
     }
     let class = |e: &&Example| match e.target {
         Target::Class(class) => Ok(class),
         _ => bail!("row {} has no label", e.id),
     };
-    Ok(Targets::Classes(examples.iter().map(class).collect::<Result<_>>()?))
+    Ok(Targets::Classes(
+        examples.iter().map(class).collect::<Result<_>>()?,
+    ))
 }
 
 /// Optimiser steps of a run over `rows` training rows.
 pub fn number_of_steps(schedule: &Schedule, rows: usize) -> usize {
-    let steps = rows.div_ceil(schedule.batch_size).div_ceil(schedule.accumulation) * schedule.epochs;
-    if schedule.max_steps > 0 { steps.min(schedule.max_steps) } else { steps }
+    let steps = rows
+        .div_ceil(schedule.batch_size)
+        .div_ceil(schedule.accumulation)
+        * schedule.epochs;
+    if schedule.max_steps > 0 {
+        steps.min(schedule.max_steps)
+    } else {
+        steps
+    }
 }

@@ -58,43 +58,72 @@ impl Evaluator {
         key: Key,
         device: &Device,
     ) -> Self {
-        let model = if inference == Inference::Merged { model.merged(rule) } else { model.valid() };
+        let model = if inference == Inference::Merged {
+            model.merged(rule)
+        } else {
+            model.valid()
+        };
         let device = device.clone().without_autodiff();
-        Self { model, encoder: encoder.clone(), inference, batch_size, pad_id, key, device }
+        Self {
+            model,
+            encoder: encoder.clone(),
+            inference,
+            batch_size,
+            pad_id,
+            key,
+            device,
+        }
     }
 
     /// The logits of all examples.
-    pub fn predict(&self, examples: &[Example], encodings: &[Encoding], progress: &ProgressBar) -> Result<Predictions> {
+    pub fn predict(
+        &self,
+        examples: &[Example],
+        encodings: &[Encoding],
+        progress: &ProgressBar,
+    ) -> Result<Predictions> {
         let lengths: Vec<u32> = encodings.iter().map(|e| e.len() as u32).collect();
         let mut logits = vec![Vec::new(); examples.len()];
         for indices in plan_evaluation(&lengths, self.batch_size) {
-            let batch: Vec<(u32, &Encoding)> =
-                indices.iter().map(|i| (examples[*i as usize].id, &encodings[*i as usize])).collect();
+            let batch: Vec<(u32, &Encoding)> = indices
+                .iter()
+                .map(|i| (examples[*i as usize].id, &encodings[*i as usize]))
+                .collect();
             let batch = collate(&batch, self.pad_id, None);
             let input = input(&self.encoder, &batch, &self.device);
             let found = self.forward(&input, &batch.rows);
             let width = found.dims()[1];
-            let values: Vec<f32> = found.into_data().convert::<f32>().try_into_vec().expect("f32 logits");
+            let values: Vec<f32> = found
+                .into_data()
+                .convert::<f32>()
+                .try_into_vec()
+                .expect("f32 logits");
             for (index, row) in indices.iter().zip(values.chunks(width)) {
                 logits[*index as usize] = row.to_vec();
             }
             progress.inc(indices.len() as u64);
         }
-        Ok(Predictions { rows: examples.iter().map(|e| e.id).collect(), logits })
+        Ok(Predictions {
+            rows: examples.iter().map(|e| e.id).collect(),
+            logits,
+        })
     }
 
     fn forward(&self, input: &adamix_models::encoder::EncoderInput, rows: &[u32]) -> Tensor<2> {
         match self.inference {
             Inference::Merged | Inference::Fixed => self.model.forward(input, &Pass::EVALUATION),
             Inference::Random => {
-                let routes = routing::decide_all(&StochasticPerExample, &self.model.sites(), self.key, rows);
+                let routes =
+                    routing::decide_all(&StochasticPerExample, &self.model.sites(), self.key, rows);
                 self.model.forward(input, &Pass::along(&routes))
             }
             Inference::Ensemble => {
                 let sites = self.model.sites();
                 let paths = sites.iter().map(|s| s.down.max(s.up)).max().unwrap_or(1);
                 let path = |expert| {
-                    let diagonal = |s: &routing::Site| (s.name.clone(), Decision::diagonal(expert, s.down, s.up));
+                    let diagonal = |s: &routing::Site| {
+                        (s.name.clone(), Decision::diagonal(expert, s.down, s.up))
+                    };
                     let routes: Routes = sites.iter().map(diagonal).collect();
                     self.model.forward(input, &Pass::along(&routes))
                 };
@@ -123,13 +152,22 @@ impl Predictions {
 
     /// Writes one line a row.
     pub fn write(&self, task: &Task, floor: RegressionFloor, mut lines: JsonLines) -> Result<()> {
-        for ((row, logits), target) in self.rows.iter().zip(&self.logits).zip(self.targets(task, floor)) {
+        for ((row, logits), target) in self
+            .rows
+            .iter()
+            .zip(&self.logits)
+            .zip(self.targets(task, floor))
+        {
             let label = match target {
                 Target::Class(class) => task.labels[class as usize].clone().into(),
                 Target::Score(score) => f64::from(score).into(),
                 Target::Unknown => serde_json::Value::Null,
             };
-            lines.write(&PredictionLine { row: *row, logits, label })?;
+            lines.write(&PredictionLine {
+                row: *row,
+                logits,
+                label,
+            })?;
         }
         lines.flush()
     }

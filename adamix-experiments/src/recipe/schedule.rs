@@ -22,8 +22,13 @@ mod tests {
 
     #[test]
     fn follows_hugging_face() {
-        let schedule = Schedule { warmup_ratio: 0.2, ..Schedule::default() };
-        let rates: Vec<f64> = (1..=10).map(|s| learning_rate(&schedule, 8.0, s, 10)).collect();
+        let schedule = Schedule {
+            warmup_ratio: 0.2,
+            ..Schedule::default()
+        };
+        let rates: Vec<f64> = (1..=10)
+            .map(|s| learning_rate(&schedule, 8.0, s, 10))
+            .collect();
         // lr_lambda of transformers for current = 0..9, warm-up 2, total 10.
         assert_eq!(rates, [0.0, 4.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]);
     }

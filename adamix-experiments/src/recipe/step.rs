@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use adamix_core::objective::StepLoss;
 use adamix_core::optimizer::{self, AdamW, NamedGradients};
 use adamix_core::parameter;
-use adamix_core::routing::{self, RoutingPolicy, Routes, Site};
+use adamix_core::routing::{self, Routes, RoutingPolicy, Site};
 use adamix_data::{Batch, Encoding, Example, Task, collate};
 use adamix_keys::Key;
 use adamix_models::encoder::{EncoderConfig, EncoderInput, SequenceClassifier};
@@ -34,7 +34,14 @@ pub struct Trainer<'a> {
 
 /// A batch on the device.
 pub fn input(encoder: &EncoderConfig, batch: &Batch, device: &Device) -> EncoderInput {
-    EncoderInput::new(encoder, &batch.ids, &batch.type_ids, &batch.mask, batch.seq, device)
+    EncoderInput::new(
+        encoder,
+        &batch.ids,
+        &batch.type_ids,
+        &batch.mask,
+        batch.seq,
+        device,
+    )
 }
 
 impl Trainer<'_> {
@@ -62,14 +69,26 @@ impl Trainer<'_> {
         }
         let norm = optimizer::global_norm(&gradients);
         if !norm.is_finite() {
-            bail!("step {step}: the gradient is not finite, first in {}; nothing was updated. A smaller optimizer.learning_rate may help", first_not_finite(&gradients));
+            bail!(
+                "step {step}: the gradient is not finite, first in {}; nothing was updated. A smaller optimizer.learning_rate may help",
+                first_not_finite(&gradients)
+            );
         }
         let limit = self.config.optimizer.max_grad_norm;
         if limit > 0.0 {
             optimizer::clip_global_norm(&mut gradients, norm, limit);
         }
         let model = optimizer.step(model, gradients, learning_rate);
-        Ok((model, StepTrace { step, lr: learning_rate, micro: traces, loss, grad_norm: norm }))
+        Ok((
+            model,
+            StepTrace {
+                step,
+                lr: learning_rate,
+                micro: traces,
+                loss,
+                grad_norm: norm,
+            },
+        ))
     }
 
     fn micro(
@@ -79,9 +98,14 @@ impl Trainer<'_> {
         micro: usize,
         indices: &[u32],
     ) -> Result<(NamedGradients, f64, MicroTrace)> {
-        let rows: Vec<&Example> = indices.iter().map(|i| &self.examples[*i as usize]).collect();
-        let tokens: Vec<(u32, &Encoding)> =
-            indices.iter().map(|i| (self.examples[*i as usize].id, &self.encodings[*i as usize])).collect();
+        let rows: Vec<&Example> = indices
+            .iter()
+            .map(|i| &self.examples[*i as usize])
+            .collect();
+        let tokens: Vec<(u32, &Encoding)> = indices
+            .iter()
+            .map(|i| (self.examples[*i as usize].id, &self.encodings[*i as usize]))
+            .collect();
         let pad_to = (self.config.input.pad == Pad::Max).then_some(self.max_length);
         let batch = collate(&tokens, self.pad_id, pad_to);
         let targets = targets(self.task, &rows)?;
@@ -98,14 +122,25 @@ impl Trainer<'_> {
         let first = logits.next().expect("a step has a pass");
         let loss = StepLoss::new(&self.config.consistency, &targets, first, logits.next());
         let task_loss = f64::from(loss.task.clone().into_scalar::<f32>());
-        let consistency_loss = loss.consistency.clone().map(|l| f64::from(l.into_scalar::<f32>()));
+        let consistency_loss = loss
+            .consistency
+            .clone()
+            .map(|l| f64::from(l.into_scalar::<f32>()));
         let total = f64::from(loss.total.clone().into_scalar::<f32>());
         if !total.is_finite() {
-            bail!("step {step}: the loss is {total} (rows {:?}); nothing was updated. Look for NaN in the base model, or lower optimizer.learning_rate", batch.rows);
+            bail!(
+                "step {step}: the loss is {total} (rows {:?}); nothing was updated. Look for NaN in the base model, or lower optimizer.learning_rate",
+                batch.rows
+            );
         }
         let mut tape = loss.total.backward();
         let found = parameter::gradients(model, &mut tape);
-        let trace = MicroTrace { examples: batch.rows, passes, task_loss, consistency_loss };
+        let trace = MicroTrace {
+            examples: batch.rows,
+            passes,
+            task_loss,
+            consistency_loss,
+        };
         Ok((found, total, trace))
     }
 
@@ -115,20 +150,38 @@ impl Trainer<'_> {
     }
 
     fn routes(&self, step: usize, micro: usize, pass: usize, rows: &[u32]) -> Routes {
-        let key = Key::new(self.config.seed).purpose("routing").fold(step as u64).fold(micro as u64).fold(pass as u64);
+        let key = Key::new(self.config.seed)
+            .purpose("routing")
+            .fold(step as u64)
+            .fold(micro as u64)
+            .fold(pass as u64);
         routing::decide_all(self.policy, &self.sites, key, rows)
     }
 
     fn pass<'b>(&self, step: usize, pass: usize, routes: &'b Routes, rows: &'b [u32]) -> Pass<'b> {
-        let key = Key::new(self.config.seed).purpose("dropout").fold(step as u64).fold(pass as u64);
-        let dropout = (self.config.backbone.dropout > 0.0).then_some(PassDropout { key, examples: rows });
-        Pass { routes: Some(routes), dropout }
+        let key = Key::new(self.config.seed)
+            .purpose("dropout")
+            .fold(step as u64)
+            .fold(pass as u64);
+        let dropout = (self.config.backbone.dropout > 0.0).then_some(PassDropout {
+            key,
+            examples: rows,
+        });
+        Pass {
+            routes: Some(routes),
+            dropout,
+        }
     }
 }
 
 fn first_not_finite(gradients: &NamedGradients) -> String {
-    let sums: BTreeMap<&String, f32> = gradients.iter().map(|(n, g)| (n, g.clone().square().sum().into_scalar::<f32>())).collect();
-    let name = sums.into_iter().find(|(_, sum)| !sum.is_finite()).map(|(name, _)| name.clone());
+    let sums: BTreeMap<&String, f32> = gradients
+        .iter()
+        .map(|(n, g)| (n, g.clone().square().sum().into_scalar::<f32>()))
+        .collect();
+    let name = sums
+        .into_iter()
+        .find(|(_, sum)| !sum.is_finite())
+        .map(|(name, _)| name.clone());
     name.map_or("their sum".to_owned(), |name| format!("`{name}`"))
 }
-

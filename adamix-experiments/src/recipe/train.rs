@@ -39,7 +39,13 @@ pub struct Outcome {
 ///
 /// # Errors
 /// If a file is at fault, or a loss is not finite. A folder without `result.json` is no run yet.
-pub fn train(config: &RunConfig, out: Option<&Path>, device_name: &str, trace: bool, progress: &ProgressBar) -> Result<Outcome> {
+pub fn train(
+    config: &RunConfig,
+    out: Option<&Path>,
+    device_name: &str,
+    trace: bool,
+    progress: &ProgressBar,
+) -> Result<Outcome> {
     let started = Instant::now();
     let device = crate::device::open(device_name)?.autodiff();
     let base = Base::open(Path::new(&config.model))?;
@@ -48,7 +54,13 @@ pub fn train(config: &RunConfig, out: Option<&Path>, device_name: &str, trace: b
     let path = out.map_or_else(|| Path::new("runs").join(&identity.id), Path::to_owned);
     let folder = match RunFolder::start(&path, config, &identity)? {
         Started::New(folder) => folder,
-        Started::Done(result) => return Ok(Outcome { folder: path, result: *result, repeated: true }),
+        Started::Done(result) => {
+            return Ok(Outcome {
+                folder: path,
+                result: *result,
+                repeated: true,
+            });
+        }
     };
 
     let max_length = base.max_length(config.input.max_length);
@@ -70,13 +82,24 @@ pub fn train(config: &RunConfig, out: Option<&Path>, device_name: &str, trace: b
         sites: adapted.model.sites(),
         device: &device,
     };
-    let measure = Measure::new(config, &base, &data, max_length, &device, policy.native_inference())?;
+    let measure = Measure::new(
+        config,
+        &base,
+        &data,
+        max_length,
+        &device,
+        policy.native_inference(),
+    )?;
 
     let total = number_of_steps(&config.schedule, data.train.len());
     let lengths: Vec<u32> = train_tokens.iter().map(|e| e.len() as u32).collect();
     let mut metrics = folder.lines("metrics.jsonl")?;
     let mut timings = folder.lines("timings.jsonl")?;
-    let mut traces = if trace { Some(folder.lines("trace.jsonl")?) } else { None };
+    let mut traces = if trace {
+        Some(folder.lines("trace.jsonl")?)
+    } else {
+        None
+    };
     let mut optimizer = AdamW::new(config.optimizer.adamw());
     let mut model = adapted.model.clone();
     let mut step = 0;
@@ -92,13 +115,23 @@ pub fn train(config: &RunConfig, out: Option<&Path>, device_name: &str, trace: b
         }
         let clock = Instant::now();
         let key = Key::new(config.seed).purpose("data").fold(epoch as u64);
-        let batches = plan_epoch(&lengths, config.schedule.batch_size, config.input.epoch_order(), key);
+        let batches = plan_epoch(
+            &lengths,
+            config.schedule.batch_size,
+            config.input.epoch_order(),
+            key,
+        );
         for micros in batches.chunks(config.schedule.accumulation) {
             if step == total {
                 break;
             }
             step += 1;
-            let rate = learning_rate(&config.schedule, config.optimizer.learning_rate, step, total);
+            let rate = learning_rate(
+                &config.schedule,
+                config.optimizer.learning_rate,
+                step,
+                total,
+            );
             let (moved, record) = trainer.step(model, &mut optimizer, step, rate, micros)?;
             model = moved;
             let mean = |part: fn(&super::trace::MicroTrace) -> Option<f64>| {
@@ -113,7 +146,10 @@ pub fn train(config: &RunConfig, out: Option<&Path>, device_name: &str, trace: b
                 traces.write(&record)?;
             }
             progress.inc(1);
-            progress.set_message(format!("epoch {epoch}/{} loss {:.4}", config.schedule.epochs, record.loss));
+            progress.set_message(format!(
+                "epoch {epoch}/{} loss {:.4}",
+                config.schedule.epochs, record.loss
+            ));
         }
         let seconds = clock.elapsed().as_secs_f64();
         training += seconds;
@@ -127,7 +163,10 @@ pub fn train(config: &RunConfig, out: Option<&Path>, device_name: &str, trace: b
         metrics.write(&json!({"step": step, "epoch": epoch, "split": "dev", "inference": measure.inference, "metrics": state.measured.metrics}))?;
         metrics.flush()?;
         timings.flush()?;
-        if best.as_ref().is_none_or(|best| measure.is_better(&state.measured.metrics, &best.measured.metrics)) {
+        if best
+            .as_ref()
+            .is_none_or(|best| measure.is_better(&state.measured.metrics, &best.measured.metrics))
+        {
             best = Some(state.clone());
         }
         last = Some(state);
@@ -147,7 +186,9 @@ pub fn train(config: &RunConfig, out: Option<&Path>, device_name: &str, trace: b
         let merged = adapted.with_model(adapted.model.merged(rule.as_ref()));
         merged.save(&folder.file(&format!("merged/{name}")), &merged_description)?;
         let lines = folder.lines(&format!("predictions/{name}.jsonl"))?;
-        state.predictions.write(&data.task, config.evaluation.regression_floor, lines)?;
+        state
+            .predictions
+            .write(&data.task, config.evaluation.regression_floor, lines)?;
         measured.push(state.measured);
     }
     let last = measured.pop().expect("two states");
@@ -162,7 +203,10 @@ pub fn train(config: &RunConfig, out: Option<&Path>, device_name: &str, trace: b
         inference: measure.inference,
         best,
         last,
-        rows: BTreeMap::from([("train".to_owned(), data.train.len()), ("dev".to_owned(), data.dev.len())]),
+        rows: BTreeMap::from([
+            ("train".to_owned(), data.train.len()),
+            ("dev".to_owned(), data.dev.len()),
+        ]),
         parameters: account.into(),
         stored_bytes: account.stored_bytes(),
         seconds: BTreeMap::from([
@@ -176,7 +220,11 @@ pub fn train(config: &RunConfig, out: Option<&Path>, device_name: &str, trace: b
     };
     crate::plot::learning_curve(&folder)?;
     folder.finish(&result)?;
-    Ok(Outcome { folder: path, result, repeated: false })
+    Ok(Outcome {
+        folder: path,
+        result,
+        repeated: false,
+    })
 }
 
 /// A model's values and scores after an epoch.
@@ -212,12 +260,22 @@ impl<'a> Measure<'a> {
             further.insert(name.clone(), encode(&base.tokenizer, examples, max_length)?);
         }
         let dev = encode(&base.tokenizer, &data.dev, max_length)?;
-        Ok(Self { config, base, data, dev, further, device, inference: config.evaluation.inference.resolve(native) })
+        Ok(Self {
+            config,
+            base,
+            data,
+            dev,
+            further,
+            device,
+            inference: config.evaluation.inference.resolve(native),
+        })
     }
 
     fn state(&self, adapted: Adapted, epoch: usize, step: usize) -> Result<State> {
         let rule = merging::rule(&self.config.merging.rule).expect("the config was checked");
-        let key = Key::new(self.config.seed).purpose("inference").fold(epoch as u64);
+        let key = Key::new(self.config.seed)
+            .purpose("inference")
+            .fold(epoch as u64);
         let evaluator = Evaluator::new(
             &adapted.model,
             &self.base.config,
@@ -235,15 +293,33 @@ impl<'a> Measure<'a> {
         let mut further = BTreeMap::new();
         for (name, encodings) in &self.further {
             let examples = &self.data.further[name];
-            let scored = evaluator.predict(examples, encodings, &quiet)?.score(&self.data.task, examples, floor);
+            let scored = evaluator.predict(examples, encodings, &quiet)?.score(
+                &self.data.task,
+                examples,
+                floor,
+            );
             further.insert(name.clone(), scored);
         }
-        Ok(State { values: adapted.values(), measured: Measured { epoch, step, metrics, further }, predictions })
+        Ok(State {
+            values: adapted.values(),
+            measured: Measured {
+                epoch,
+                step,
+                metrics,
+                further,
+            },
+            predictions,
+        })
     }
 
     /// Strictly better in the task's selection metric; the earliest of equals stays.
     fn is_better(&self, new: &Metrics, old: &Metrics) -> bool {
-        let value = |metrics: &Metrics| metrics.get(self.data.task.selection.name()).copied().flatten();
+        let value = |metrics: &Metrics| {
+            metrics
+                .get(self.data.task.selection.name())
+                .copied()
+                .flatten()
+        };
         value(new).unwrap_or(f64::NEG_INFINITY) > value(old).unwrap_or(f64::NEG_INFINITY)
     }
 }

@@ -26,7 +26,9 @@ pub enum Started {
 impl RunFolder {
     /// A folder that holds a run.
     pub fn open(path: &Path) -> Result<Self> {
-        let folder = Self { path: path.to_owned() };
+        let folder = Self {
+            path: path.to_owned(),
+        };
         if !folder.file("run.toml").is_file() {
             bail!("{}: not a run folder, it has no run.toml", path.display());
         }
@@ -36,20 +38,35 @@ impl RunFolder {
     /// Takes a folder for a run. A whole run of the same identity is returned as it is; the remains of one
     /// that did not finish are written anew; another run's folder is refused.
     pub fn start(path: &Path, config: &RunConfig, identity: &Identity) -> Result<Started> {
-        let folder = Self { path: path.to_owned() };
+        let folder = Self {
+            path: path.to_owned(),
+        };
         if folder.file("result.json").is_file() {
             let result = folder.result()?;
             if result.identity == *identity {
                 return Ok(Started::Done(Box::new(result)));
             }
-            bail!("{}: holds another run ({}); choose another --out", path.display(), result.identity.id);
+            bail!(
+                "{}: holds another run ({}); choose another --out",
+                path.display(),
+                result.identity.id
+            );
         }
-        let occupied = path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+        let occupied = path
+            .read_dir()
+            .is_ok_and(|mut entries| entries.next().is_some());
         if occupied && !folder.file("run.toml").is_file() {
-            bail!("{}: not empty and not a run folder; choose another --out", path.display());
+            bail!(
+                "{}: not empty and not a run folder; choose another --out",
+                path.display()
+            );
         }
-        std::fs::create_dir_all(path).with_context(|| format!("{}: cannot be created", path.display()))?;
-        write::atomic(&folder.file("run.toml"), toml::to_string(config)?.as_bytes())?;
+        std::fs::create_dir_all(path)
+            .with_context(|| format!("{}: cannot be created", path.display()))?;
+        write::atomic(
+            &folder.file("run.toml"),
+            toml::to_string(config)?.as_bytes(),
+        )?;
         Ok(Started::New(folder))
     }
 
@@ -71,7 +88,8 @@ impl RunFolder {
     /// The result of a whole run.
     pub fn result(&self) -> Result<RunResult> {
         let path = self.file("result.json");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("{}: cannot be read", path.display()))?;
         serde_json::from_str(&text).with_context(|| path.display().to_string())
     }
 
@@ -85,7 +103,8 @@ impl RunFolder {
     pub fn lines(&self, name: &str) -> Result<JsonLines> {
         let path = self.file(name);
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).with_context(|| format!("{}: cannot be created", parent.display()))?;
+            std::fs::create_dir_all(parent)
+                .with_context(|| format!("{}: cannot be created", parent.display()))?;
         }
         JsonLines::create(&path)
     }

@@ -23,7 +23,11 @@ pub struct Identity {
 impl Identity {
     /// The identity of a config on these files.
     pub fn new(config: &RunConfig, base_hash: &str, data_hash: &str) -> Self {
-        let plain = RunConfig { data: String::new(), model: String::new(), ..config.clone() };
+        let plain = RunConfig {
+            data: String::new(),
+            model: String::new(),
+            ..config.clone()
+        };
         let text = toml::to_string(&plain).expect("a config serialises");
         let whole = format!("{SEMANTICS}\n{base_hash}\n{data_hash}\n{text}");
         Self {
@@ -42,8 +46,14 @@ mod tests {
     #[test]
     fn contents_count_and_paths_do_not() {
         let config = RunConfig::default();
-        let elsewhere = RunConfig { data: "/elsewhere".to_owned(), ..config.clone() };
-        let other = RunConfig { seed: 2, ..config.clone() };
+        let elsewhere = RunConfig {
+            data: "/elsewhere".to_owned(),
+            ..config.clone()
+        };
+        let other = RunConfig {
+            seed: 2,
+            ..config.clone()
+        };
         let id = |config: &RunConfig, data: &str| Identity::new(config, "base", data).id;
         assert_eq!(id(&config, "d"), id(&elsewhere, "d"));
         assert_ne!(id(&config, "d"), id(&other, "d"));

@@ -80,7 +80,14 @@ pub struct AccountRecord {
 
 impl From<Account> for AccountRecord {
     fn from(a: Account) -> Self {
-        Self { backbone: a.backbone, experts: a.experts, shared: a.shared, head: a.head, merged: a.merged, trained: a.trained }
+        Self {
+            backbone: a.backbone,
+            experts: a.experts,
+            shared: a.shared,
+            head: a.head,
+            merged: a.merged,
+            trained: a.trained,
+        }
     }
 }
 
@@ -94,18 +101,25 @@ pub struct JsonLines {
 impl JsonLines {
     /// Creates the file.
     pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).with_context(|| format!("{}: cannot be written", path.display()))?;
-        Ok(Self { path: path.to_owned(), writer: BufWriter::new(file) })
+        let file =
+            File::create(path).with_context(|| format!("{}: cannot be written", path.display()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: BufWriter::new(file),
+        })
     }
 
     /// Adds a line.
     pub fn write(&mut self, value: &impl Serialize) -> Result<()> {
         let line = serde_json::to_string(value)?;
-        writeln!(self.writer, "{line}").with_context(|| format!("{}: cannot be written", self.path.display()))
+        writeln!(self.writer, "{line}")
+            .with_context(|| format!("{}: cannot be written", self.path.display()))
     }
 
     /// Hands all lines to the system.
     pub fn flush(&mut self) -> Result<()> {
-        self.writer.flush().with_context(|| format!("{}: cannot be written", self.path.display()))
+        self.writer
+            .flush()
+            .with_context(|| format!("{}: cannot be written", self.path.display()))
     }
 }
