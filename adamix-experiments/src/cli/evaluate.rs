@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::show;
 use crate::config::InferenceChoice;
-use crate::recipe::{Base, Evaluator, TaskData, encode};
+use crate::recipe::{self, Base, Evaluator, TaskData, encode};
 use crate::run::RunFolder;
 
 /// Measure a run again, in any inference mode.
@@ -91,16 +91,13 @@ impl Evaluate {
         let key = Key::new(config.seed)
             .purpose("inference draw")
             .fold(self.draw);
-        let evaluator = Evaluator::new(
-            &adapted.model,
-            &base.config,
+        let mode = recipe::Mode {
             inference,
-            rule.as_ref(),
-            config.evaluation.batch_size,
-            base.tokenizer.pad_id,
+            rule: rule.as_ref(),
             key,
-            &device,
-        );
+            batch_size: config.evaluation.batch_size,
+        };
+        let evaluator = Evaluator::new(&adapted.model, &base, &mode, &device);
         let encodings = encode(
             &base.tokenizer,
             &data.dev,

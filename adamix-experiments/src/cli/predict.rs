@@ -17,7 +17,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::show;
-use crate::recipe::{Base, Evaluator, encode};
+use crate::recipe::{Base, Evaluator, Mode, encode};
 use crate::run::RunFolder;
 
 /// Predict rows of a file, with a plain model or with an adapter on it.
@@ -128,16 +128,13 @@ impl Predict {
         if let Some(task) = task.filter(|task| !task.labels.is_empty()) {
             labels = task.labels.clone();
         }
-        let evaluator = Evaluator::new(
-            &model,
-            &base.config,
-            Inference::Merged,
-            &Uniform,
-            self.batch_size,
-            base.tokenizer.pad_id,
-            Key::new(0),
-            device,
-        );
+        let mode = Mode {
+            inference: Inference::Merged,
+            rule: &Uniform,
+            key: Key::new(0),
+            batch_size: self.batch_size,
+        };
+        let evaluator = Evaluator::new(&model, base, &mode, device);
         let progress = show::progress();
         progress.set_length(examples.len() as u64);
         let predictions = evaluator.predict(examples, encodings, &progress)?;

@@ -20,6 +20,13 @@ pub const PALETTE: [RGBColor; 5] = [
 
 type Panel<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
+/// A named line of a panel.
+struct Series<'a> {
+    name: &'a str,
+    points: &'a [(f64, f64)],
+    opacity: f64,
+}
+
 /// Draws `curve.svg` from `metrics.jsonl`.
 pub fn learning_curve(folder: &RunFolder) -> Result<()> {
     let path = folder.file("metrics.jsonl");
@@ -54,14 +61,22 @@ fn write(path: &Path, losses: &[(f64, f64)], scores: &[(String, Vec<(f64, f64)>)
         area.fill(&WHITE)?;
         let panels = area.split_evenly((2, 1));
         let smooth = smoothed(losses);
+        let line = |name, points, opacity| Series {
+            name,
+            points,
+            opacity,
+        };
         panel(
             &panels[0],
             "training loss",
-            &[("each step", losses, 0.25), ("running mean", &smooth, 1.0)],
+            &[
+                line("each step", losses, 0.25),
+                line("running mean", &smooth, 1.0),
+            ],
         )?;
-        let series: Vec<(&str, &[(f64, f64)], f64)> = scores
+        let series: Vec<Series<'_>> = scores
             .iter()
-            .map(|(n, p)| (n.as_str(), p.as_slice(), 1.0))
+            .map(|(name, points)| line(name, points, 1.0))
             .collect();
         panel(&panels[1], "development score", &series)?;
         area.present()?;
@@ -79,8 +94,8 @@ fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     (0..points.len()).map(|i| (points[i].0, mean(i))).collect()
 }
 
-fn panel(area: &Panel<'_>, title: &str, series: &[(&str, &[(f64, f64)], f64)]) -> Result<()> {
-    let points = || series.iter().flat_map(|(_, points, _)| points.iter());
+fn panel(area: &Panel<'_>, title: &str, series: &[Series<'_>]) -> Result<()> {
+    let points = || series.iter().flat_map(|line| line.points.iter());
     let right = points().map(|(x, _)| *x).fold(1.0, f64::max);
     let low = points().map(|(_, y)| *y).fold(f64::INFINITY, f64::min);
     let high = points().map(|(_, y)| *y).fold(f64::NEG_INFINITY, f64::max);
@@ -100,12 +115,12 @@ fn panel(area: &Panel<'_>, title: &str, series: &[(&str, &[(f64, f64)], f64)]) -
         .x_desc("step")
         .label_style(("sans-serif", 13))
         .draw()?;
-    for (i, (name, points, opacity)) in series.iter().enumerate() {
+    for (i, line) in series.iter().enumerate() {
         let colour = PALETTE[i % PALETTE.len()];
-        let style = colour.mix(*opacity).stroke_width(2);
+        let style = colour.mix(line.opacity).stroke_width(2);
         chart
-            .draw_series(LineSeries::new(points.iter().copied(), style))?
-            .label(*name)
+            .draw_series(LineSeries::new(line.points.iter().copied(), style))?
+            .label(line.name)
             .legend(move |(x, y)| {
                 PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2))
             });

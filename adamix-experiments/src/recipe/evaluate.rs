@@ -13,9 +13,23 @@ use burn::tensor::{Device, Tensor};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use super::base::Base;
 use super::step::input;
 use crate::config::RegressionFloor;
 use crate::run::{JsonLines, Metrics};
+
+/// How a trained model is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Mode<'a> {
+    /// Which experts answer.
+    pub inference: Inference,
+    /// What merges them.
+    pub rule: &'a dyn MergeRule,
+    /// Where random inference draws from.
+    pub key: Key,
+    /// Examples a batch.
+    pub batch_size: usize,
+}
 
 /// A model made ready to be measured in one mode.
 #[derive(Debug)]
@@ -47,31 +61,21 @@ struct PredictionLine<'a> {
 }
 
 impl Evaluator {
-    /// Prepares a model; a merged one is built once, here. `key` is used by random inference only.
-    pub fn new(
-        model: &SequenceClassifier,
-        encoder: &EncoderConfig,
-        inference: Inference,
-        rule: &dyn MergeRule,
-        batch_size: usize,
-        pad_id: u32,
-        key: Key,
-        device: &Device,
-    ) -> Self {
-        let model = if inference == Inference::Merged {
-            model.merged(rule)
-        } else {
-            model.valid()
-        };
-        let device = device.clone().without_autodiff();
+    /// Prepares a model; a merged one is built once, here.
+    pub fn new(model: &SequenceClassifier, base: &Base, mode: &Mode<'_>, device: &Device) -> Self {
+        let merged = mode.inference == Inference::Merged;
         Self {
-            model,
-            encoder: encoder.clone(),
-            inference,
-            batch_size,
-            pad_id,
-            key,
-            device,
+            model: if merged {
+                model.merged(mode.rule)
+            } else {
+                model.valid()
+            },
+            encoder: base.config.clone(),
+            inference: mode.inference,
+            batch_size: mode.batch_size,
+            pad_id: base.tokenizer.pad_id,
+            key: mode.key,
+            device: device.clone().without_autodiff(),
         }
     }
 

@@ -10,6 +10,6 @@ mod train;
 
 pub use base::{Adapted, Base, is_head, mixture_config};
 pub use data::{TaskData, encode, number_of_steps};
-pub use evaluate::{Evaluator, Predictions, argmax};
+pub use evaluate::{Evaluator, Mode, Predictions, argmax};
 pub use schedule::learning_rate;
 pub use train::{Outcome, train};

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::base::{Adapted, Base};
 use super::data::{TaskData, encode, number_of_steps};
-use super::evaluate::{Evaluator, Predictions};
+use super::evaluate::{Evaluator, Mode, Predictions};
 use super::schedule::learning_rate;
 use super::step::Trainer;
 use crate::config::RunConfig;
@@ -276,16 +276,13 @@ impl<'a> Measure<'a> {
         let key = Key::new(self.config.seed)
             .purpose("inference")
             .fold(epoch as u64);
-        let evaluator = Evaluator::new(
-            &adapted.model,
-            &self.base.config,
-            self.inference,
-            rule.as_ref(),
-            self.config.evaluation.batch_size,
-            self.base.tokenizer.pad_id,
+        let mode = Mode {
+            inference: self.inference,
+            rule: rule.as_ref(),
             key,
-            self.device,
-        );
+            batch_size: self.config.evaluation.batch_size,
+        };
+        let evaluator = Evaluator::new(&adapted.model, self.base, &mode, self.device);
         let floor = self.config.evaluation.regression_floor;
         let quiet = ProgressBar::hidden();
         let predictions = evaluator.predict(&self.data.dev, &self.dev, &quiet)?;
