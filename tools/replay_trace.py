@@ -73,7 +73,7 @@ class Replay:
         self.model.to(torch.float64 if double else torch.float32)
         self.optimizer = HfAdamW(
             self.trained, betas=(settings.beta1, settings.beta2), epsilon=settings.epsilon,
-            weight_decay=settings.weight_decay, unselected=settings.unselected)
+            weight_decay=settings.weight_decay, unselected=settings.unselected, decay_all=settings.decay_all)
 
     def step(self, line: dict[str, Any], comparison: Comparison) -> None:
         """One optimiser step along a trace line."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Any, Iterator
@@ -53,15 +54,15 @@ class Split:
         """The padded batch of these rows."""
         return self.encoder.batch([self.rows[i] for i in ids], [self.encodings[i] for i in ids])
 
-    def shuffled(self, size: int, buckets: int) -> list[list[int]]:
-        """An epoch's batches; rows are sorted by length within every `buckets` batches (0: not at all)."""
+    def shuffled(self, size: int, window: int) -> list[list[int]]:
+        """An epoch's batches; rows are sorted by length within every `window` batches (0: not at all)."""
         order = torch.randperm(len(self.rows)).tolist()
-        if buckets:
-            chunk = size * buckets
+        if window:
+            chunk = size * window
             order = [i for start in range(0, len(order), chunk)
                      for i in sorted(order[start:start + chunk], key=lambda i: len(self.encodings[i].ids))]
         batches = [order[i:i + size] for i in range(0, len(order), size)]
-        if buckets:
+        if window:
             batches = [batches[i] for i in torch.randperm(len(batches)).tolist()]
         return batches
 
@@ -79,15 +80,17 @@ class Training:
         self.settings, self.out = settings, out
         self.task = find_task(settings.task)
         encoder = Encoder(settings.model, settings.max_length, settings.pad)
-        self.train = Split(read_split(settings.data, self.task, "train"), encoder)
+        rows = read_split(settings.data, self.task, "train")
+        self.train = Split(rows[:settings.train_rows or None], encoder)
         self.dev = Split(read_split(settings.data, self.task, "dev"), encoder)
         self.model = Classifier(
             settings.model, outputs=self.task.outputs, pooling=settings.pooling, dropout=settings.dropout,
-            bottleneck=settings.bottleneck, down=settings.down_experts, up=settings.up_experts)
+            bottleneck=settings.bottleneck, down=settings.down_experts, up=settings.up_experts,
+            deviation=settings.initializer_range)
         self.trained = self.model.choose_trained(settings.method, settings.train_pooler)
         self.optimizer = HfAdamW(
             self.trained, betas=(settings.beta1, settings.beta2), epsilon=settings.epsilon,
-            weight_decay=settings.weight_decay, unselected=settings.unselected)
+            weight_decay=settings.weight_decay, unselected=settings.unselected, decay_all=settings.decay_all)
         self.step = 0
         self.trace = open(out / "trace.jsonl", "w", encoding="utf-8") if trace else None
 
@@ -95,13 +98,15 @@ class Training:
         """Trains; metrics are those of the merged model on the dev set."""
         settings = self.settings
         per_epoch = math.ceil(math.ceil(len(self.train.rows) / settings.batch_size) / settings.accumulation)
-        steps = settings.epochs * per_epoch
+        steps = min(settings.epochs * per_epoch, settings.max_steps or sys.maxsize)
         for epoch in range(1, settings.epochs + 1):
+            if self.step >= steps:
+                return
             start = time.perf_counter()
             self.model.train()
-            batches = self.train.shuffled(settings.batch_size, settings.length_buckets)
-            losses = [self._update(batches[i:i + settings.accumulation], rate_at(settings, self.step, steps))
-                      for i in range(0, len(batches), settings.accumulation)]
+            batches = self.train.shuffled(settings.batch_size, settings.window if settings.order == "bucketed" else 0)
+            groups = [batches[i:i + settings.accumulation] for i in range(0, len(batches), settings.accumulation)]
+            losses = [self._update(group, rate_at(settings, self.step, steps)) for group in groups[:steps - self.step]]
             yield {"epoch": epoch, "train_loss": sum(losses) / len(losses),
                    "seconds": round(time.perf_counter() - start, 2), **self.evaluate()}
 
@@ -123,7 +128,9 @@ class Training:
     def _micro(self, ids: list[int], micros: int) -> dict[str, Any]:
         """Forward and backward of one micro-batch; returns its trace record."""
         settings, batch = self.settings, self.train.batch(ids)
-        twice = settings.consistency_weight > 0 and settings.method == "adamix"
+        defined = self.task.outputs > 1 or settings.consistency_regression != "none"
+        differs = settings.dropout > 0 or bool(self.model.sites)
+        twice = settings.consistency_weight > 0 and defined and differs
         passes = [draw_routes(self.model) for _ in range(2 if twice else 1)]
         views = [self.model(batch, routes) for routes in passes]
         task = task_loss(views[0], batch.labels)
@@ -138,11 +145,11 @@ class Training:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Dev metrics of the merged model; RoBERTa's regression output is clipped at 0 as in the released code."""
+        """Dev metrics of the merged model."""
         self.model.eval()
         batches = self.dev.by_length()
         logits = torch.cat([self.model(self.dev.batch(ids), None) for ids in batches])
-        if self.model.kind == "roberta" and self.task.outputs == 1:
+        if self.task.outputs == 1 and self.settings.regression_floor == "zero":
             logits = logits.clamp(min=0)
         labels = torch.tensor([self.dev.rows[i].label for ids in batches for i in ids])
         return score(logits.double().numpy(), labels.numpy())

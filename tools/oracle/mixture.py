@@ -15,8 +15,6 @@ from .encoding import Batch
 Choice = int | list[int]  # an expert for the batch, or one for each row
 Routes = dict[str, dict[str, Choice]]  # site -> side -> choice; see DESIGN.md, trace.jsonl
 
-INIT_STD = 0.02
-
 logging.set_verbosity_error()  # missing tensors are checked here; surplus ones (another head) are harmless
 logging.disable_progress_bar()
 
@@ -24,10 +22,10 @@ logging.disable_progress_bar()
 class Bank(nn.ModuleList):
     """The experts of one projection, `in -> out`."""
 
-    def __init__(self, experts: int, width_in: int, width_out: int) -> None:
+    def __init__(self, experts: int, width_in: int, width_out: int, deviation: float = 0.02) -> None:
         super().__init__(nn.Linear(width_in, width_out) for _ in range(experts))
         for expert in self:
-            draw(expert)
+            draw(expert, deviation)
 
     def forward(self, x: torch.Tensor, choice: Choice | None) -> torch.Tensor:
         """`x` is `[rows, tokens, in]`; without a choice the mean of the experts is applied."""
@@ -44,13 +42,13 @@ class Bank(nn.ModuleList):
 class AdaptedOutput(nn.Module):
     """The FFN output block with the mixture before dropout, outer residual and LayerNorm."""
 
-    def __init__(self, block: nn.Module, bottleneck: int, down: int, up: int) -> None:
+    def __init__(self, block: nn.Module, bottleneck: int, down: int, up: int, deviation: float) -> None:
         super().__init__()
         self.dense, self.LayerNorm, self.dropout = block.dense, block.LayerNorm, block.dropout
         hidden = self.dense.out_features
         self.adamix = nn.ModuleDict({
-            "down": Bank(down, hidden, bottleneck),
-            "up": Bank(up, bottleneck, hidden),
+            "down": Bank(down, hidden, bottleneck, deviation),
+            "up": Bank(up, bottleneck, hidden, deviation),
         })
         self.route: dict[str, Choice] | None = None
 
@@ -66,10 +64,10 @@ class AdaptedOutput(nn.Module):
 class RobertaHead(nn.Module):
     """dropout, dense, tanh, dropout, projection."""
 
-    def __init__(self, hidden: int, outputs: int, dropout: float) -> None:
+    def __init__(self, hidden: int, outputs: int, dropout: float, deviation: float) -> None:
         super().__init__()
-        self.dense = draw(nn.Linear(hidden, hidden))
-        self.out_proj = draw(nn.Linear(hidden, outputs))
+        self.dense = draw(nn.Linear(hidden, hidden), deviation)
+        self.out_proj = draw(nn.Linear(hidden, outputs), deviation)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
@@ -81,7 +79,7 @@ class Classifier(nn.Module):
     """Encoder, adapted sites and head; its parameter names are those of DESIGN.md's adapter folder."""
 
     def __init__(self, folder: Path, *, outputs: int, pooling: str, dropout: float,
-                 bottleneck: int = 0, down: int = 0, up: int = 0) -> None:
+                 bottleneck: int = 0, down: int = 0, up: int = 0, deviation: float = 0.02) -> None:
         super().__init__()
         config = AutoConfig.from_pretrained(folder)
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
@@ -99,13 +97,13 @@ class Classifier(nn.Module):
         self.sites: dict[str, AdaptedOutput] = {}
         if down:
             for i, layer in enumerate(base.encoder.layer):
-                layer.output = AdaptedOutput(layer.output, bottleneck, down, up)
+                layer.output = AdaptedOutput(layer.output, bottleneck, down, up, deviation)
                 self.sites[f"{self.kind}.encoder.layer.{i}.output"] = layer.output
         self.dropout = nn.Dropout(dropout)
         if self.kind == "bert":
-            self.classifier = draw(nn.Linear(config.hidden_size, outputs))
+            self.classifier = draw(nn.Linear(config.hidden_size, outputs), deviation)
         else:
-            self.classifier = RobertaHead(config.hidden_size, outputs, dropout)
+            self.classifier = RobertaHead(config.hidden_size, outputs, dropout, deviation)
 
     def forward(self, batch: Batch, routes: Routes | None) -> torch.Tensor:
         """Logits `[rows, outputs]`; without routes the merged modules are used."""
@@ -145,8 +143,8 @@ class Classifier(nn.Module):
         return {n: p for n, p in self.named_parameters() if p.requires_grad}
 
 
-def draw(linear: nn.Linear) -> nn.Linear:
-    """Weights N(0, 0.02), bias 0, from torch's global generator."""
-    nn.init.normal_(linear.weight, std=INIT_STD)
+def draw(linear: nn.Linear, deviation: float = 0.02) -> nn.Linear:
+    """Weights N(0, deviation), bias 0, from torch's global generator."""
+    nn.init.normal_(linear.weight, std=deviation)
     nn.init.zeros_(linear.bias)
     return linear

@@ -32,10 +32,10 @@ class HfAdamW:
     """
 
     def __init__(self, parameters: dict[str, nn.Parameter], *, betas: tuple[float, float],
-                 epsilon: float, weight_decay: float, unselected: str) -> None:
+                 epsilon: float, weight_decay: float, unselected: str, decay_all: bool = False) -> None:
         self.parameters = parameters
         self.betas, self.epsilon, self.weight_decay = betas, epsilon, weight_decay
-        self.unselected = unselected
+        self.unselected, self.decay_all = unselected, decay_all
         self.state: dict[str, tuple[int, torch.Tensor, torch.Tensor]] = {}
 
     def zero_grad(self) -> None:
@@ -58,6 +58,6 @@ class HfAdamW:
             v.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
             size = rate * math.sqrt(1 - beta2**count) / (1 - beta1**count)
             p.addcdiv_(m, v.sqrt().add_(self.epsilon), value=-size)
-            if self.weight_decay and decays(name):
+            if self.weight_decay and (self.decay_all or decays(name)):
                 p.mul_(1 - rate * self.weight_decay)
             self.state[name] = (count, m, v)

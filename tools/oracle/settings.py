@@ -1,4 +1,4 @@
-"""The keys of a run's configuration (`run.toml`) that the reference scripts understand."""
+"""The keys of a run's configuration (`run.toml`) that the reference scripts understand; same defaults as `adamix`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ class Settings:
     model: Path
     max_length: int
     pad: str
-    length_buckets: int
+    order: str
+    window: int
+    train_rows: int
     pooling: str
     train_pooler: bool
     dropout: float
@@ -28,6 +30,7 @@ class Settings:
     bottleneck: int
     experts: int
     share: str
+    initializer_range: float
     consistency_weight: float
     consistency_detach: bool
     consistency_regression: str
@@ -37,12 +40,15 @@ class Settings:
     beta1: float
     beta2: float
     max_grad_norm: float
+    decay_all: bool
     unselected: str
     epochs: int
+    max_steps: int
     warmup_ratio: float
     batch_size: int
     accumulation: int
     first_rate: str
+    regression_floor: str
 
     @property
     def down_experts(self) -> int:
@@ -75,53 +81,58 @@ def read_settings(path: Path, overrides: list[str] | None = None) -> Settings:
 
 
 def _settings(tree: dict[str, Any], path: Path) -> Settings:
-    def get(keys: str, default: Any = _REQUIRED) -> Any:
-        """The first of the space-separated dotted keys that is present."""
-        for key in keys.split():
-            found = _find(tree, key)
-            if found is not None:
-                return found
-        if default is _REQUIRED:
-            raise ValueError(f"{path}: key `{keys.split()[0]}` is missing")
-        return default
+    def get(key: str, default: Any = _REQUIRED) -> Any:
+        value = _find(tree, key)
+        if value is None and default is _REQUIRED:
+            raise ValueError(f"{path}: key `{key}` is missing")
+        return default if value is None else value
 
-    def choice(keys: str, default: str, allowed: tuple[str, ...]) -> str:
-        value = get(keys, default)
+    def choice(key: str, default: str, allowed: tuple[str, ...]) -> str:
+        value = get(key, default)
         if value not in allowed:
-            raise ValueError(f"{path}: `{keys.split()[0]}` is {value!r}, not one of {', '.join(allowed)}")
+            raise ValueError(f"{path}: `{key}` is {value!r}, not one of {', '.join(allowed)}")
         return value
 
     choice("adaptation.activation", "gelu", ("gelu",))
+    choice("routing.policy", "stochastic", ("stochastic",))
+    choice("merging.rule", "uniform", ("uniform",))
+    choice("evaluation.inference", "native", ("native", "merged"))
     return Settings(
-        seed=get("seed", 0),
+        seed=get("seed", 1),
         task=get("task").lower(),
         data=Path(get("data")),
         model=Path(get("model")),
         max_length=get("input.max_length", 128),
         pad=choice("input.pad", "batch", ("batch", "max")),
-        length_buckets=int(get("input.length_buckets", 0)),
+        order=choice("input.order", "bucketed", ("shuffled", "bucketed")),
+        window=get("input.window", 50),
+        train_rows=get("input.train_rows", 0),
         pooling=choice("backbone.pooling", "pooler", ("pooler", "cls", "mean")),
         train_pooler=get("backbone.train_pooler", False),
         dropout=float(get("backbone.dropout", 0.1)),
         method=choice("adaptation.method", "adamix", ("adamix", "adapter", "head", "full")),
-        bottleneck=get("adaptation.bottleneck", 48),
+        bottleneck=get("adaptation.bottleneck", 16),
         experts=get("adaptation.experts", 4),
         share=choice("adaptation.share", "up", ("none", "up", "down", "both")),
-        consistency_weight=float(get("consistency.weight", 0.0)),
+        initializer_range=float(get("adaptation.initializer_range", 0.02)),
+        consistency_weight=float(get("consistency.weight", 1.0)),
         consistency_detach=get("consistency.detach", True),
         consistency_regression=choice("consistency.regression", "none", ("none", "mse")),
-        learning_rate=float(get("optimizer.learning_rate")),
+        learning_rate=float(get("optimizer.learning_rate", 1e-3)),
         weight_decay=float(get("optimizer.weight_decay", 0.1)),
         epsilon=float(get("optimizer.epsilon", 1e-8)),
         beta1=float(get("optimizer.beta1", 0.9)),
         beta2=float(get("optimizer.beta2", 0.999)),
         max_grad_norm=float(get("optimizer.max_grad_norm", 1.0)),
+        decay_all=get("optimizer.decay_all", False),
         unselected=choice("optimizer.unselected", "zero-grad", ("zero-grad", "skip")),
-        epochs=int(get("schedule.epochs")),
+        epochs=get("schedule.epochs", 10),
+        max_steps=get("schedule.max_steps", 0),
         warmup_ratio=float(get("schedule.warmup_ratio", 0.06)),
-        batch_size=get("schedule.batch_size"),
+        batch_size=get("schedule.batch_size", 32),
         accumulation=get("schedule.accumulation", 1),
         first_rate=choice("schedule.first_rate", "zero", ("zero", "step")),
+        regression_floor=choice("evaluation.regression_floor", "none", ("none", "zero")),
     )
 
 
