@@ -136,7 +136,7 @@ class Classifier(nn.Module):
         pooler = f"{self.kind}.pooler."
         for name, parameter in self.named_parameters():
             if name.startswith(pooler):
-                parameter.requires_grad_(train_pooler)
+                parameter.requires_grad_(method == "full" or train_pooler)
             else:
                 parameter.requires_grad_(
                     method == "full" or ".adamix." in name or name.startswith("classifier."))
