@@ -93,6 +93,7 @@ def _settings(tree: dict[str, Any], path: Path) -> Settings:
             raise ValueError(f"{path}: `{key}` is {value!r}, not one of {', '.join(allowed)}")
         return value
 
+    method = choice("adaptation.method", "adamix", ("adamix", "adapter", "head", "full"))
     choice("adaptation.activation", "gelu", ("gelu",))
     choice("routing.policy", "stochastic", ("stochastic",))
     choice("merging.rule", "uniform", ("uniform",))
@@ -110,12 +111,12 @@ def _settings(tree: dict[str, Any], path: Path) -> Settings:
         pooling=choice("backbone.pooling", "pooler", ("pooler", "cls", "mean")),
         train_pooler=get("backbone.train_pooler", False),
         dropout=float(get("backbone.dropout", 0.1)),
-        method=choice("adaptation.method", "adamix", ("adamix", "adapter", "head", "full")),
+        method=method,
         bottleneck=get("adaptation.bottleneck", 16),
         experts=get("adaptation.experts", 4),
         share=choice("adaptation.share", "up", ("none", "up", "down", "both")),
         initializer_range=float(get("adaptation.initializer_range", 0.02)),
-        consistency_weight=float(get("consistency.weight", 1.0)),
+        consistency_weight=float(get("consistency.weight", 1.0 if method == "adamix" else 0.0)),
         consistency_detach=get("consistency.detach", True),
         consistency_regression=choice("consistency.regression", "none", ("none", "mse")),
         learning_rate=float(get("optimizer.learning_rate", 1e-3)),
