@@ -1,1 +1,3 @@
 //! Data sets, tokenisation, batches and scorers. No tensors.
+
+pub mod metrics;
