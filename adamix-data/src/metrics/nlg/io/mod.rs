@@ -214,20 +214,6 @@ pub(crate) fn read_text(path: &Path) -> Result<String, ScoreError> {
     })
 }
 
-/// Lower case, then every character that is no letter, digit or underscore a word of its own: what the
-/// WebNLG and DART pipeline of LoRA and AdaMix does to outputs and references before scoring.
-pub fn lower_and_split(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.to_lowercase().chars() {
-        if c.is_alphanumeric() || c == '_' {
-            out.push(c);
-        } else {
-            out.extend([' ', c, ' ']);
-        }
-    }
-    out.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,10 +226,5 @@ mod tests {
         assert_eq!(blocks(path, "a\nb").expect("two lines").len(), 2);
         let error = blocks(path, "a\n\n\nb").expect_err("a hole");
         assert!(error.to_string().starts_with("r.txt line 3:"), "{error}");
-    }
-
-    #[test]
-    fn words_are_split_at_every_mark() {
-        assert_eq!(lower_and_split("A. B's (x_1)"), "a . b ' s ( x_1 )");
     }
 }

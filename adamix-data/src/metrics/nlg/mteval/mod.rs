@@ -6,6 +6,7 @@
 
 mod tokenizer;
 
+pub(crate) use tokenizer::pairs;
 pub use tokenizer::{WhiteSpace, tokenize};
 
 use super::ngrams::{Ngrams, Tally};

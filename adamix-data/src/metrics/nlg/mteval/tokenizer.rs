@@ -89,7 +89,7 @@ fn is_stop(c: char) -> bool {
 }
 
 /// Rewrites pairs of characters from left to right, each character in one pair at most.
-fn pairs(
+pub(crate) fn pairs(
     chars: &[char],
     matches: impl Fn(char, char) -> bool,
     rewrite: impl Fn(char, char) -> [char; 4],
