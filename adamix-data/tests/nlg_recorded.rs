@@ -117,10 +117,9 @@ fn ter_and_chrf() {
 #[test]
 fn mteval_in_both_variants() {
     for (i, case) in cases().iter().enumerate() {
-        let total = |variant| {
-            mteval::count(&case.references, &case.outputs, variant)
-                .into_iter()
-                .fold(mteval::Counts::default(), |a, b| a + b)
+        let total = |variant| -> mteval::Counts {
+            let counts = mteval::count(&case.references, &case.outputs, variant);
+            counts.iter().sum()
         };
         let counts = total(Variant::Python);
         let bleu = mteval::bleu(&counts, Variant::Python);

@@ -10,7 +10,7 @@ pub(crate) use tokenizer::pairs;
 pub use tokenizer::{WhiteSpace, tokenize};
 
 use super::ngrams::{Ngrams, Tally};
-use std::ops::{Add, AddAssign};
+use std::ops::AddAssign;
 
 /// The longest n-gram that NIST counts; BLEU counts up to four words.
 const ORDERS: usize = 5;
@@ -46,8 +46,8 @@ pub struct Counts {
     pub segments: f64,
 }
 
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
+impl AddAssign<&Counts> for Counts {
+    fn add_assign(&mut self, other: &Counts) {
         for n in 0..ORDERS {
             self.matches[n] += other.matches[n];
             self.candidates[n] += other.candidates[n];
@@ -61,12 +61,11 @@ impl AddAssign for Counts {
     }
 }
 
-impl Add for Counts {
-    type Output = Self;
-
-    fn add(mut self, other: Self) -> Self {
-        self += other;
-        self
+impl<'a> std::iter::Sum<&'a Counts> for Counts {
+    fn sum<I: Iterator<Item = &'a Counts>>(iter: I) -> Self {
+        let mut total = Self::default();
+        iter.for_each(|counts| total += counts);
+        total
     }
 }
 
@@ -333,9 +332,7 @@ mod tests {
             &["a B c, d!", "e f g h i"],
         );
         for variant in [Variant::Perl, Variant::Python] {
-            let total = count(&r, &o, variant)
-                .into_iter()
-                .fold(Counts::default(), Counts::add);
+            let total = count(&r, &o, variant).iter().sum();
             assert!((bleu(&total, variant) - 1.0).abs() < 1e-12);
             assert!(nist(&total, variant) > 0.0);
         }
@@ -345,9 +342,7 @@ mod tests {
     fn empty_outputs_and_texts_are_finite() {
         let (r, o) = corpus(&[&["a b", ""], &["c"]], &["", ""]);
         for variant in [Variant::Perl, Variant::Python] {
-            let total = count(&r, &o, variant)
-                .into_iter()
-                .fold(Counts::default(), Counts::add);
+            let total = count(&r, &o, variant).iter().sum();
             assert!((0.0..=1.0).contains(&bleu(&total, variant)));
             assert!(nist(&total, variant).is_finite());
         }
