@@ -1,8 +1,6 @@
 //! METEOR's alignment: of all matches found, the set without overlap that covers most words with fewest
 //! chunks, by a beam search from left to right over the reference.
 
-use std::cmp::Ordering;
-
 /// Partial alignments kept at every position.
 const BEAM: usize = 40;
 
@@ -99,14 +97,14 @@ impl Matches {
         // Chosen matches form a tree: each path remembers its last one.
         let mut chosen: Vec<(Option<usize>, Match)> = Vec::new();
         let mut next = vec![start];
-        let mut paths = Vec::new();
+        let mut paths: Vec<Path<B>> = Vec::new();
+        let mut ranking = Vec::new();
         for position in 0..=length {
             std::mem::swap(&mut paths, &mut next);
             next.clear();
-            paths.sort_by(Path::compare);
-            // Kept in case no path can go on.
-            let first = paths[0].clone();
-            for mut path in paths.drain(..).take(BEAM) {
+            rank(&paths, &mut ranking);
+            for &key in &ranking {
+                let mut path = paths[index_of(key)].clone();
                 if position == length {
                     path.chunks += u32::from(path.last_end.is_some());
                     next.push(path);
@@ -142,13 +140,13 @@ impl Matches {
                 next.push(path);
             }
             if next.is_empty() {
-                next.push(first);
+                next.push(paths[index_of(ranking[0])].clone());
             }
         }
-        next.sort_by(Path::compare);
+        rank(&next, &mut ranking);
 
         let mut best: Vec<Match> = certain.into_iter().flatten().collect();
-        let mut link = next[0].last_chosen;
+        let mut link = next[index_of(ranking[0])].last_chosen;
         while let Some(i) = link {
             let (previous, found) = chosen[i];
             best.push(found);
@@ -157,6 +155,28 @@ impl Matches {
         best.sort_by_key(|found| found.reference);
         best
     }
+}
+
+/// Orders paths for the beam and keeps the best: more words matched, then fewer chunks, then shorter
+/// distance, then the one that came first. A key holds all four, 32 bits each.
+fn rank<B>(paths: &[Path<B>], ranking: &mut Vec<u128>) {
+    ranking.clear();
+    ranking.extend(paths.iter().enumerate().map(|(i, path)| {
+        let matched = u32::MAX - (path.output_matches + path.reference_matches);
+        [matched, path.chunks, path.distance, i as u32]
+            .iter()
+            .fold(0u128, |key, &part| key << 32 | u128::from(part))
+    }));
+    if ranking.len() > BEAM {
+        ranking.select_nth_unstable(BEAM - 1);
+        ranking.truncate(BEAM);
+    }
+    ranking.sort_unstable();
+}
+
+/// Which path a key of [`rank`] belongs to.
+fn index_of(key: u128) -> usize {
+    key as u32 as usize
 }
 
 /// How many runs of adjacent matches, in the same order on both sides, an alignment has.
@@ -247,14 +267,6 @@ impl<B: Bits> Path<B> {
             distance: 0,
             last_chosen: None,
         }
-    }
-
-    /// More words matched, then fewer chunks, then shorter distance.
-    fn compare(&self, other: &Self) -> Ordering {
-        (other.output_matches + other.reference_matches)
-            .cmp(&(self.output_matches + self.reference_matches))
-            .then(self.chunks.cmp(&other.chunks))
-            .then(self.distance.cmp(&other.distance))
     }
 
     fn mark(&mut self, found: &Match) {
