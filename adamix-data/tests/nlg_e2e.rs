@@ -50,7 +50,9 @@ fn eight_systems_score_as_published() {
     };
     let references = references().expect("beside the table");
     let table = std::fs::read_to_string(table).expect("readable");
-    let mut lines = table.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    let mut lines = table
+        .lines()
+        .map(|line| line.split('\t').collect::<Vec<_>>());
     let header = lines.next().expect("a header");
     let mut systems = 0;
     for line in lines {
@@ -58,7 +60,12 @@ fn eight_systems_score_as_published() {
         let start = Instant::now();
         let scores = score_files(Kind::E2e, &references, &outputs, &Options::default());
         eprintln!("{} in {:?}", line[0], start.elapsed());
-        check(&scores.expect("valid files"), &header[1..], &line[1..], line[0]);
+        check(
+            &scores.expect("valid files"),
+            &header[1..],
+            &line[1..],
+            line[0],
+        );
         systems += 1;
     }
     assert_eq!(systems, 8);
@@ -104,7 +111,9 @@ fn every_segment_of_tgen_scores_as_recorded() {
     let scores = score_files(Kind::E2e, &references, &outputs, &options).expect("valid");
     let json = serde_json::to_value(&scores).expect("serialisable");
     let table = std::fs::read_to_string(table).expect("readable");
-    let mut lines = table.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    let mut lines = table
+        .lines()
+        .map(|line| line.split('\t').collect::<Vec<_>>());
     let header = lines.next().expect("a header");
     let mut compared = 0;
     for (i, line) in lines.enumerate() {
@@ -113,9 +122,14 @@ fn every_segment_of_tgen_scores_as_recorded() {
             if *name == "METEOR" && segments.is_null() {
                 continue;
             }
-            let value = segments[i].as_f64().unwrap_or_else(|| panic!("{name} of segment {i}"));
+            let value = segments[i]
+                .as_f64()
+                .unwrap_or_else(|| panic!("{name} of segment {i}"));
             let expected: f64 = expected.parse().expect("a number");
-            assert!((value - expected).abs() <= 1e-4, "segment {i}, {name}: {value}, {expected}");
+            assert!(
+                (value - expected).abs() <= 1e-4,
+                "segment {i}, {name}: {value}, {expected}"
+            );
             compared += 1;
         }
     }
@@ -131,10 +145,17 @@ fn the_example_of_ten_instances() {
     let scores = score_files(Kind::E2e, &references, &outputs, &Options::default());
     let golden = shared("data/e2e-metrics-example/golden.txt").expect("beside it");
     let golden = std::fs::read_to_string(golden).expect("readable");
-    let (names, values): (Vec<&str>, Vec<&str>) =
-        golden.lines().filter_map(|line| line.split_once(": ")).unzip();
+    let (names, values): (Vec<&str>, Vec<&str>) = golden
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .unzip();
     assert_eq!(names.len(), 5);
-    check(&scores.expect("valid files"), &names, &values, "the example");
+    check(
+        &scores.expect("valid files"),
+        &names,
+        &values,
+        "the example",
+    );
 }
 
 #[test]
@@ -160,7 +181,10 @@ fn sacrebleu_scores_of_real_systems() {
         ] {
             let scores = score_files(kind, &references, &outputs, &Options::default());
             let value = scores.expect("valid files").get(metric).expect("a score");
-            assert!((value - expected).abs() < 1e-8, "{name} {metric}: {value}, {expected}");
+            assert!(
+                (value - expected).abs() < 1e-8,
+                "{name} {metric}: {value}, {expected}"
+            );
         }
     }
 }

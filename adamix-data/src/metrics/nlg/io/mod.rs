@@ -21,6 +21,17 @@ pub struct Texts {
     pub outputs: Vec<String>,
 }
 
+impl Texts {
+    /// Takes out the empty references with which numbered files are filled up.
+    pub fn drop_padding(&mut self) {
+        for references in &mut self.references {
+            if references.iter().any(|text| !text.trim().is_empty()) {
+                references.retain(|text| !text.trim().is_empty());
+            }
+        }
+    }
+}
+
 /// Reads a file of references and one of outputs, and matches them up.
 ///
 /// If both carry meaning representations, references follow the outputs' order; else both are taken in
@@ -184,9 +195,8 @@ fn read_numbered(path: &Path) -> Result<(Vec<Vec<String>>, usize), ScoreError> {
             group.push(line.to_owned());
         }
     }
-    for (i, group) in groups.iter_mut().enumerate() {
-        group.retain(|line| !line.trim().is_empty());
-        if group.is_empty() {
+    for (i, group) in groups.iter().enumerate() {
+        if group.iter().all(|line| line.trim().is_empty()) {
             return Err(ScoreError::Layout {
                 path: numbered(path, 0),
                 line: i + 1,

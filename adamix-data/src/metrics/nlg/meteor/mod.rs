@@ -5,6 +5,7 @@
 
 mod align;
 mod archive;
+mod compile;
 mod error;
 mod index;
 mod normalize;
@@ -244,22 +245,18 @@ impl Meteor {
             .map(|&word| self.words.get(word).paraphrase.map(|(number, _)| number))
             .collect();
         // One bit for every word there, so that most paraphrases are passed over at once.
-        let present = target
-            .iter()
-            .flatten()
-            .fold([0u64; 4], |mut bits, number| {
-                bits[*number as usize / 64 % 4] |= 1 << (number % 64);
-                bits
-            });
+        let present = target.iter().flatten().fold([0u64; 4], |mut bits, number| {
+            bits[*number as usize / 64 % 4] |= 1 << (number % 64);
+            bits
+        });
         for (start, phrases) in from.phrases.iter().enumerate() {
             for &(length, place) in phrases {
                 self.index.each_paraphrase(place, |paraphrase| {
                     let here = |window: &[Option<u32>]| {
                         window.iter().zip(paraphrase).all(|(a, b)| *a == Some(*b))
                     };
-                    let absent = |number: &u32| {
-                        present[*number as usize / 64 % 4] >> (number % 64) & 1 == 0
-                    };
+                    let absent =
+                        |number: &u32| present[*number as usize / 64 % 4] >> (number % 64) & 1 == 0;
                     if paraphrase.is_empty() || paraphrase.iter().any(absent) {
                         return;
                     }
