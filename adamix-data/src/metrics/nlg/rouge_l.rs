@@ -21,6 +21,12 @@ pub fn segment(references: &[String], output: &str) -> f64 {
     (1.0 + weight) * precision * recall / (recall + weight * precision)
 }
 
+/// The score of every segment.
+pub fn segments(references: &[Vec<String>], outputs: &[String]) -> Vec<f64> {
+    let pairs = references.iter().zip(outputs);
+    pairs.map(|(r, output)| segment(r, output)).collect()
+}
+
 fn longest_common_subsequence(a: &[&str], b: &[&str]) -> usize {
     let mut row = vec![0; b.len() + 1];
     for x in a {

@@ -12,13 +12,15 @@ use super::bleu::{moses, nltk, sacre};
 use super::bootstrap;
 use super::error::ScoreError;
 use super::io;
-use super::meteor::{self, Meteor};
+use super::meteor::{self, Meteor, MeteorError};
 use super::mteval;
 use super::nltk_words::{WordTokenizer, lower_and_split};
 use super::ter::{pyter, tercom};
 use super::{chrf, cider, ptb, rouge_l};
 use adamix_keys::Key;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 
 /// Scores a file of outputs against a file of references; see [`io`] for their layouts.
 pub fn score_files(
@@ -109,15 +111,9 @@ impl Run<'_> {
 
     /// BLEU and NIST as `measure_scores.py` computes them; its segment table is always the Python one's,
     /// with the n-gram information of the segment's own references.
-    fn mteval(&mut self, bleu: bool, nist: bool) {
-        let variant = self.options.mteval;
-        let counts = mteval::count(self.references, self.outputs, variant);
-        let alone = self
-            .options
-            .segments
-            .then(|| mteval::count_alone(self.references, self.outputs, mteval::Variant::Python));
+    fn mteval(&mut self, counted: Mteval, bleu: bool, nist: bool) {
         let segments = |score: &dyn Fn(&mteval::Counts) -> f64| {
-            let alone = alone.as_ref()?;
+            let alone = counted.alone.as_ref()?;
             Some(alone.iter().map(score).collect())
         };
         let python = mteval::Variant::Python;
@@ -126,53 +122,51 @@ impl Run<'_> {
             segments(&mteval::sentence_bleu),
             segments(&|counts| mteval::nist(counts, python)),
         );
+        let (counts, variant) = (counted.counts, self.options.mteval);
         if bleu {
-            self.add(
-                "BLEU",
-                Statistics::MtevalBleu(counts.clone(), variant),
-                of_bleu,
-            );
-            if let Some(values) = of_sentence {
-                self.scores
-                    .extra_segments
-                    .push(("sentBLEU".to_owned(), values));
-            }
+            let statistics = Statistics::MtevalBleu(counts.clone(), variant);
+            self.add("BLEU", statistics, of_bleu);
+            let named = of_sentence.map(|values| ("sentBLEU".to_owned(), values));
+            self.scores.extra_segments.extend(named);
         }
         if nist {
             self.add("NIST", Statistics::Nist(counts, variant), of_nist);
         }
     }
 
+    /// METEOR takes longest, so that everything else runs beside it.
     fn e2e(&mut self) {
-        self.mteval(true, true);
-        let (references, outputs) = ptb_tokens(self.references, self.outputs);
-        // The official wrapper hands texts to METEOR with "|||" between them.
-        let outputs_clean: Vec<String> = outputs
-            .iter()
-            .map(|text| text.replace("|||", "").replace("  ", " "))
-            .collect();
-        self.meteor(&references, &outputs_clean);
-        self.rouge_l(&references, &outputs);
-        self.cider(&references, &outputs);
-    }
-
-    fn rouge_l(&mut self, references: &[Vec<String>], outputs: &[String]) {
-        let segments = references
-            .iter()
-            .zip(outputs)
-            .map(|(references, output)| rouge_l::segment(references, output))
-            .collect();
-        self.add("ROUGE_L", Statistics::Mean(segments), None);
-    }
-
-    fn cider(&mut self, references: &[Vec<String>], outputs: &[String]) {
-        let segments = cider::segments(references, outputs);
-        self.add("CIDEr", Statistics::Mean(segments), None);
+        let (own_references, own_outputs, options) = (self.references, self.outputs, self.options);
+        let (scorer, (references, outputs)) = thread::scope(|scope| {
+            let scorer = scope.spawn(|| Meteor::open(options.meteor.as_deref()));
+            let tokens = ptb_tokens(own_references, own_outputs);
+            (joined(scorer), tokens)
+        });
+        let (meteor, (counted, rouge_l, cider)) = thread::scope(|scope| {
+            let others = scope.spawn(|| {
+                (
+                    Mteval::count(own_references, own_outputs, options),
+                    rouge_l::segments(&references, &outputs),
+                    cider::segments(&references, &outputs),
+                )
+            });
+            // The official wrapper takes out its own separators and doubled spaces.
+            let outputs = outputs
+                .iter()
+                .map(|text| text.replace("|||", "").replace("  ", " "));
+            let outputs: Vec<String> = outputs.collect();
+            let meteor = scorer.map(|scorer| meteor_segments(scorer, &references, &outputs));
+            (meteor, joined(others))
+        });
+        self.mteval(counted, true, true);
+        self.meteor(meteor);
+        self.add("ROUGE_L", Statistics::Mean(rouge_l), None);
+        self.add("CIDEr", Statistics::Mean(cider), None);
     }
 
     /// METEOR, or a note on why it is missing.
-    fn meteor(&mut self, references: &[Vec<String>], outputs: &[String]) {
-        match meteor_statistics(self.options, references, outputs) {
+    fn meteor(&mut self, segments: Result<Vec<meteor::Statistics>, MeteorError>) {
+        match segments {
             Ok(segments) => self.add("METEOR", Statistics::Meteor(segments), None),
             Err(error) => {
                 self.scores.scores.push(Score::missing("METEOR"));
@@ -210,7 +204,8 @@ impl Run<'_> {
         self.add("BLEU", Statistics::Moses(counts), None);
         let counts = nltk::count(&split_references, &split_outputs);
         self.add("BLEU_NLTK", Statistics::Nltk(counts), None);
-        self.meteor(&split_references, &split_outputs);
+        let scorer = Meteor::open(self.options.meteor.as_deref());
+        self.meteor(scorer.map(|m| meteor_segments(m, &split_references, &split_outputs)));
         let variant = chrf::Variant::Original;
         let counts = chrf::count(&references, &outputs, variant);
         self.add("chrF++", Statistics::Chrf(counts, variant, 1.0), None);
@@ -238,17 +233,23 @@ impl Run<'_> {
                 let counts = moses::count(self.references, self.outputs);
                 self.add("BLEU", Statistics::Moses(counts), None);
             }
-            Kind::Nist => self.mteval(false, true),
+            Kind::Nist => {
+                let counted = Mteval::count(self.references, self.outputs, self.options);
+                self.mteval(counted, false, true);
+            }
             Kind::Meteor => {
-                let segments = meteor_statistics(self.options, self.references, self.outputs)?;
+                let scorer = Meteor::open(self.options.meteor.as_deref())?;
+                let segments = meteor_segments(scorer, self.references, self.outputs);
                 self.add("METEOR", Statistics::Meteor(segments), None);
             }
             Kind::RougeL | Kind::Cider => {
                 let (references, outputs) = ptb_tokens(self.references, self.outputs);
                 if kind == Kind::RougeL {
-                    self.rouge_l(&references, &outputs);
+                    let segments = rouge_l::segments(&references, &outputs);
+                    self.add("ROUGE_L", Statistics::Mean(segments), None);
                 } else {
-                    self.cider(&references, &outputs);
+                    let segments = cider::segments(&references, &outputs);
+                    self.add("CIDEr", Statistics::Mean(segments), None);
                 }
             }
             Kind::Ter => {
@@ -288,15 +289,37 @@ fn ptb_tokens(references: &[Vec<String>], outputs: &[String]) -> (Vec<Vec<String
     (references, ptb::tokenize(&mut lexer, &flat))
 }
 
-fn meteor_statistics(
-    options: &Options,
+fn meteor_segments(
+    mut scorer: Meteor,
     references: &[Vec<String>],
     outputs: &[String],
-) -> Result<Vec<meteor::Statistics>, meteor::MeteorError> {
-    let mut scorer = Meteor::open(options.meteor.as_deref())?;
+) -> Vec<meteor::Statistics> {
     let segments = references.iter().zip(outputs).map(|(references, output)| {
         let references: Vec<&str> = references.iter().map(String::as_str).collect();
         scorer.segment(&references, output)
     });
-    Ok(segments.collect())
+    segments.collect()
+}
+
+/// What mteval counts in the corpus, and in every segment by itself if that is wanted.
+struct Mteval {
+    counts: Vec<mteval::Counts>,
+    alone: Option<Vec<mteval::Counts>>,
+}
+
+impl Mteval {
+    fn count(references: &[Vec<String>], outputs: &[String], options: &Options) -> Self {
+        let python = mteval::Variant::Python;
+        Self {
+            counts: mteval::count(references, outputs, options.mteval),
+            alone: options
+                .segments
+                .then(|| mteval::count_alone(references, outputs, python)),
+        }
+    }
+}
+
+/// The result of a thread; a panic in it goes on here.
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
