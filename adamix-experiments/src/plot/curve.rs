@@ -7,16 +7,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use serde_json::Value;
 
+use super::PALETTE;
 use crate::run::RunFolder;
-
-/// Colours that colour-blind readers can tell apart (Okabe and Ito).
-pub const PALETTE: [RGBColor; 5] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-];
 
 type Panel<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
