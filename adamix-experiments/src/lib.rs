@@ -6,5 +6,6 @@ pub mod cli;
 pub mod config;
 pub mod device;
 pub mod plot;
+pub mod pretrain;
 pub mod recipe;
 pub mod run;
