@@ -7,5 +7,6 @@ pub mod config;
 pub mod device;
 pub mod embedded;
 pub mod plot;
+pub mod pretrain;
 pub mod recipe;
 pub mod run;
