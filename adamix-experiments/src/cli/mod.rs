@@ -5,6 +5,7 @@ mod doctor;
 mod evaluate;
 mod inspect;
 mod predict;
+mod pretrain;
 mod score;
 mod show;
 mod train;
@@ -47,6 +48,8 @@ enum Verb {
     Predict(predict::Predict),
     /// Count parameters and bytes of a run, an adapter, a model folder or an architecture.
     Inspect(inspect::Inspect),
+    /// Pretrain a small encoder by masked language modelling.
+    Pretrain(pretrain::Pretrain),
     /// Score generated text as the official programs do.
     Score(score::Score),
     /// Say which devices, models and data the program finds.
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Verb::Evaluate(verb) => verb.run(),
         Verb::Predict(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
+        Verb::Pretrain(verb) => verb.run(),
         Verb::Score(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
     };
