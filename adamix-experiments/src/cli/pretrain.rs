@@ -48,7 +48,10 @@ impl Pretrain {
         if self.json {
             return show::json(&record);
         }
-        println!("{} parameters, {} steps, {} tokens", record.parameters, record.steps, record.tokens);
+        println!(
+            "{} parameters, {} steps, {} tokens",
+            record.parameters, record.steps, record.tokens
+        );
         for part in &record.held_out {
             println!(
                 "  {:<24} perplexity {:.1} at masked places (unigram {:.1})",
