@@ -106,7 +106,7 @@ impl Inspect {
             let config = folder.config()?;
             let (adapter, _) = adapter::load(&folder.file("adapter/initial"))?;
             return count(
-                &Base::open(config.model.as_ref())?.config,
+                &Base::open(&config.model_folder()?)?.config,
                 &config,
                 adapter.outputs,
             );

@@ -1,9 +1,9 @@
 //! What a pretraining reads: a TOML file, complete and without defaults, so that it is its own record.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use adamix_models::encoder::{EncoderConfig, ModelType};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::tokenizer::{ALPHABET, SPECIAL};
@@ -209,20 +209,6 @@ impl PretrainConfig {
     }
 }
 
-/// A configured path, its leading environment variable replaced by what it stands for.
-pub(super) fn resolve(path: &str) -> Result<PathBuf> {
-    let Some(rest) = path.strip_prefix('$') else {
-        return Ok(PathBuf::from(path));
-    };
-    let (name, below) = rest.split_once('/').unwrap_or((rest, ""));
-    match std::env::var_os(name) {
-        Some(value) if !value.is_empty() => Ok(PathBuf::from(value).join(below)),
-        _ => bail!(
-            "{path}: the environment variable {name} is not set; set it, or write the path out"
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,16 +248,5 @@ mod tests {
                 "{error}"
             );
         }
-    }
-
-    #[test]
-    fn an_unset_variable_is_named() {
-        let error = resolve("$ADAMIX_NO_SUCH_VARIABLE/books").unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("ADAMIX_NO_SUCH_VARIABLE is not set")
-        );
-        assert_eq!(resolve("books/one").unwrap(), Path::new("books/one"));
     }
 }

@@ -28,7 +28,7 @@ use burn::tensor::Device;
 pub use config::{CorpusConfig, Masking, ModelConfig, PretrainConfig, TrainingConfig};
 pub use record::{DataRecord, HeldOut, Point, Record};
 
-use crate::config::{FirstRate, Schedule};
+use crate::config::{FirstRate, Schedule, resolve_path};
 use crate::recipe::learning_rate;
 use checkpoint::State;
 use corpus::Rows;
@@ -229,10 +229,10 @@ impl Sources {
             .corpus
             .paths
             .iter()
-            .map(|path| config::resolve(path))
+            .map(|path| resolve_path(path))
             .collect::<Result<_>>()?;
         let further = config.corpus.held_out_file.as_deref();
-        let further = further.map(config::resolve).transpose()?;
+        let further = further.map(resolve_path).transpose()?;
         if let Some(path) = &further {
             ensure!(
                 path.is_file(),
