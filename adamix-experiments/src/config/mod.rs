@@ -40,7 +40,7 @@ pub struct RunConfig {
     pub routing: Routing,
     /// How many become one.
     pub merging: Merging,
-    /// The term between two passes.
+    /// The term between two passes. Its weight is 1 by default for AdaMix and 0 for every other method.
     pub consistency: Consistency,
     /// The update rule.
     pub optimizer: Optimizer,
