@@ -131,3 +131,43 @@ fn repeated_prompts_get_the_same_answer_from_one_search() {
     assert_eq!((searched, found.len()), (2, 3));
     assert_eq!(found[0], found[2]);
 }
+
+/// Recorded from `transformers` 5.23 on `gpt2-tiny`: end tokens that are hit, every kind of early stopping,
+/// length penalties of either sign. The prompts of a setting are searched as one batch.
+#[test]
+fn recorded_beam_searches_of_transformers_agree() {
+    let Some(folder) = shared::folder("golden/hf/gpt2-tiny") else {
+        return;
+    };
+    let model = model(&folder);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/gpt2_beams.json");
+    let recorded = shared::json(&path);
+    for cases in recorded.as_array().unwrap().chunks(3) {
+        let case = &cases[0];
+        let beam = HuggingFaceBeam {
+            beams: number(case, "beams"),
+            length_penalty: case["length_penalty"].as_f64().unwrap(),
+            no_repeat_ngram: number(case, "no_repeat_ngram"),
+            new_tokens: number(case, "new_tokens"),
+            end: ids(&case["end"]),
+            early_stopping: match &case["early_stopping"] {
+                Value::Bool(true) => EarlyStopping::Full,
+                Value::Bool(false) => EarlyStopping::Heuristic,
+                _ => EarlyStopping::Never,
+            },
+        };
+        let prompts: Vec<Vec<u32>> = cases.iter().map(|case| ids(&case["prompt"])).collect();
+        let rows: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
+        let found = beam.search(&model, &rows).unwrap();
+        for (case, found) in cases.iter().zip(found) {
+            assert_eq!(found.tokens, ids(&case["tokens"]), "{case}");
+            let score = case["score"].as_f64().unwrap();
+            let far = (f64::from(found.score) - score).abs();
+            assert!(
+                far < 1e-4 * score.abs().max(1.0),
+                "{} in {case}",
+                found.score
+            );
+        }
+    }
+}
