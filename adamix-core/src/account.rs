@@ -70,10 +70,16 @@ impl Account {
     }
 }
 
-/// `<site>.adamix.<side>` of an adaptation parameter.
+/// `<site>.adamix.<side>` of an adaptation parameter, with the part's name before the side where a site
+/// has named parts: all but the expert's number and the parameter's own name.
 fn side(name: &str) -> Option<&str> {
     let start = name.find(MARK)? + MARK.len();
-    let end = start + name[start..].find('.')?;
+    let last = name.rmatch_indices('.').nth(1)?.0;
+    let end = if last > start {
+        last
+    } else {
+        start + name[start..].find('.')?
+    };
     Some(&name[..end])
 }
 
@@ -114,5 +120,23 @@ mod tests {
             (72, 24, 42)
         );
         assert_eq!((account.head, account.backbone), (16, 80));
+    }
+
+    #[test]
+    fn named_parts_are_merged_each_on_its_own() {
+        let mut parameters = Vec::new();
+        for part in ["q", "v"] {
+            for expert in 0..3 {
+                let name = format!("h.0.attn.c_attn.adamix.{part}.down.{expert}.weight");
+                parameters.push(info(&name, &[2, 8]));
+            }
+            let name = format!("h.0.attn.c_attn.adamix.{part}.up.0.weight");
+            parameters.push(info(&name, &[8, 2]));
+        }
+        let account = Account::new(&parameters, |_| false);
+        assert_eq!(
+            (account.experts, account.shared, account.merged),
+            (96, 32, 64)
+        );
     }
 }

@@ -11,6 +11,7 @@ pub mod bank;
 pub mod consistency;
 pub mod ensemble;
 pub mod linear;
+pub mod low_rank;
 pub mod merging;
 pub mod mixture;
 pub mod objective;

@@ -40,7 +40,8 @@ pub enum Activation {
 }
 
 impl Activation {
-    fn forward(self, x: Tensor<3>) -> Tensor<3> {
+    /// Applies the function to every value.
+    pub fn forward(self, x: Tensor<3>) -> Tensor<3> {
         match self {
             Self::Gelu => adamix_kernels::gelu(x),
             Self::GeluTanh => adamix_kernels::gelu_tanh(x),

@@ -1,5 +1,7 @@
 //! The loss of a training step: the task's on the first pass, consistency between the two.
 
+pub mod language_model;
+
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};

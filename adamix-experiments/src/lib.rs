@@ -5,6 +5,8 @@
 pub mod cli;
 pub mod config;
 pub mod device;
+pub mod embedded;
 pub mod plot;
+pub mod pretrain;
 pub mod recipe;
 pub mod run;

@@ -2,5 +2,6 @@
 
 pub mod glue;
 mod metric;
+pub mod nlg;
 
 pub use metric::{Metric, evaluate};

@@ -74,7 +74,10 @@ impl Evaluate {
         let folder = RunFolder::open(&self.run)?;
         let config = folder.config()?;
         let device = crate::device::open(&self.device)?;
-        let base = Base::open(self.model.as_deref().unwrap_or(config.model.as_ref()))?;
+        let base = match &self.model {
+            Some(folder) => Base::open(folder)?,
+            None => Base::open(&config.model_folder()?)?,
+        };
         let data = TaskData::load(&config)?;
         let state = format!("{:?}", self.state).to_lowercase();
         let (adapted, _) = base.with_adapter(&folder.file(&format!("adapter/{state}")), &device)?;

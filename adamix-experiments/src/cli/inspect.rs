@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::show;
 use crate::config::{self, RunConfig};
-use crate::recipe::{is_head, mixture_config};
+use crate::recipe::{Base, is_head, mixture_config};
 use crate::run::RunFolder;
 
 /// Count parameters and bytes of a run, an adapter, a model folder or an architecture.
@@ -106,7 +106,7 @@ impl Inspect {
             let config = folder.config()?;
             let (adapter, _) = adapter::load(&folder.file("adapter/initial"))?;
             return count(
-                &EncoderConfig::from_folder(config.model.as_ref())?,
+                &Base::open(&config.model_folder()?)?.config,
                 &config,
                 adapter.outputs,
             );

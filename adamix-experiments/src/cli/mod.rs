@@ -5,6 +5,8 @@ mod doctor;
 mod evaluate;
 mod inspect;
 mod predict;
+mod pretrain;
+mod score;
 mod show;
 mod train;
 
@@ -26,6 +28,7 @@ Examples:
   adamix train --config mrpc.toml --out runs/mrpc --trace
   adamix evaluate runs/mrpc --inference ensemble
   adamix predict --model bert-folder --run runs/mrpc --input rows.jsonl --output predictions.jsonl
+  adamix score e2e --refs testset_w_refs.csv --hyps outputs.txt
   adamix inspect --architecture roberta-large --set adaptation.bottleneck=16"
 )]
 struct Cli {
@@ -45,6 +48,10 @@ enum Verb {
     Predict(predict::Predict),
     /// Count parameters and bytes of a run, an adapter, a model folder or an architecture.
     Inspect(inspect::Inspect),
+    /// Pretrain a small encoder by masked language modelling.
+    Pretrain(pretrain::Pretrain),
+    /// Score generated text as the official programs do.
+    Score(score::Score),
     /// Say which devices, models and data the program finds.
     Doctor(doctor::Doctor),
 }
@@ -57,6 +64,8 @@ pub fn main() -> ExitCode {
         Verb::Evaluate(verb) => verb.run(),
         Verb::Predict(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
+        Verb::Pretrain(verb) => verb.run(),
+        Verb::Score(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
     };
     match done {

@@ -85,6 +85,9 @@ impl Train {
             result.last.epoch,
             show::metrics(&result.last.metrics)
         );
+        if !result.unused_tensors.is_empty() {
+            println!("  unused in the base: {}", result.unused_tensors.join(", "));
+        }
         println!("  {}", outcome.folder.display());
         Ok(())
     }

@@ -1,8 +1,12 @@
 //! What a run is: a TOML file with every choice, none hidden.
 
+mod path;
 mod read;
 
+pub use path::resolve_path;
 pub use read::{read, resolve};
+
+use std::path::PathBuf;
 
 use adamix_core::consistency::RegressionConsistency;
 use adamix_core::mixture::{Activation, Share};
@@ -11,6 +15,7 @@ use adamix_core::optimizer::{AdamWConfig, Unselected};
 use adamix_core::routing::Inference;
 use adamix_data::Order;
 use adamix_models::encoder::Pooling;
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 /// A run, complete. Two runs with equal configs on equal files are the same run.
@@ -35,7 +40,7 @@ pub struct RunConfig {
     pub routing: Routing,
     /// How many become one.
     pub merging: Merging,
-    /// The term between two passes.
+    /// The term between two passes. Its weight is 1 by default for AdaMix and 0 for every other method.
     pub consistency: Consistency,
     /// The update rule.
     pub optimizer: Optimizer,
@@ -280,6 +285,18 @@ impl Default for RunConfig {
             evaluation: Evaluation::default(),
             custom: Custom::default(),
         }
+    }
+}
+
+impl RunConfig {
+    /// The base model's folder, or [`crate::embedded::NAME`].
+    pub fn model_folder(&self) -> Result<PathBuf> {
+        resolve_path(&self.model)
+    }
+
+    /// The data's folder.
+    pub fn data_folder(&self) -> Result<PathBuf> {
+        resolve_path(&self.data)
     }
 }
 

@@ -32,10 +32,18 @@ pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
 pub fn resolve(table: Table) -> Result<RunConfig> {
     let known = Table::try_from(RunConfig::default()).expect("the default config is a table");
     refuse_unknown("", &table, &known)?;
-    let config: RunConfig = Value::Table(table)
+    let names_weight = table
+        .get("consistency")
+        .and_then(|c| c.get("weight"))
+        .is_some();
+    let mut config: RunConfig = Value::Table(table)
         .try_into()
         .map_err(|e: toml::de::Error| anyhow::anyhow!(one_line(e.to_string())))?;
     check(&config)?;
+    if !names_weight && config.adaptation.method != Method::Adamix {
+        // Baselines are trained with one pass unless a config asks for the consistency term (R-Drop).
+        config.consistency.weight = 0.0;
+    }
     Ok(config)
 }
 
@@ -225,6 +233,20 @@ mod tests {
         assert!(error(&["adaptation.share=sideways"]).contains("sideways"));
         assert!(error(&["schedule.epochs=0"]).contains("schedule.epochs"));
         assert!(error(&["routing.policy=psychic"]).contains("stochastic"));
+    }
+
+    #[test]
+    fn baselines_have_one_pass_unless_asked() {
+        let weight = |settings: &[&str]| {
+            let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
+            read(None, &settings).unwrap().consistency.weight
+        };
+        assert_eq!(weight(&[]), 1.0);
+        assert_eq!(weight(&["adaptation.method=adapter"]), 0.0);
+        assert_eq!(
+            weight(&["adaptation.method=adapter", "consistency.weight=5"]),
+            5.0
+        );
     }
 
     #[test]

@@ -7,16 +7,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use serde_json::Value;
 
+use super::PALETTE;
 use crate::run::RunFolder;
-
-/// Colours that colour-blind readers can tell apart (Okabe and Ito).
-pub const PALETTE: [RGBColor; 5] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-];
 
 type Panel<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -25,6 +17,8 @@ struct Series<'a> {
     name: &'a str,
     points: &'a [(f64, f64)],
     opacity: f64,
+    /// Whether each point is marked: few points, or only one, would make no line to see.
+    marked: bool,
 }
 
 /// Draws `curve.svg` from `metrics.jsonl`.
@@ -61,22 +55,23 @@ fn write(path: &Path, losses: &[(f64, f64)], scores: &[(String, Vec<(f64, f64)>)
         area.fill(&WHITE)?;
         let panels = area.split_evenly((2, 1));
         let smooth = smoothed(losses);
-        let line = |name, points, opacity| Series {
+        let line = |name, points, opacity, marked| Series {
             name,
             points,
             opacity,
+            marked,
         };
         panel(
             &panels[0],
             "training loss",
             &[
-                line("each step", losses, 0.25),
-                line("running mean", &smooth, 1.0),
+                line("each step", losses, 0.25, false),
+                line("running mean", &smooth, 1.0, false),
             ],
         )?;
         let series: Vec<Series<'_>> = scores
             .iter()
-            .map(|(name, points)| line(name, points, 1.0))
+            .map(|(name, points)| line(name, points, 1.0, true))
             .collect();
         panel(&panels[1], "development score", &series)?;
         area.present()?;
@@ -106,6 +101,7 @@ fn panel(area: &Panel<'_>, title: &str, series: &[Series<'_>]) -> Result<()> {
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 18))
         .margin(10)
+        .margin_right(26)
         .x_label_area_size(36)
         .y_label_area_size(56)
         .build_cartesian_2d(0.0..right, low - margin..high + margin)?;
@@ -113,10 +109,15 @@ fn panel(area: &Panel<'_>, title: &str, series: &[Series<'_>]) -> Result<()> {
         .configure_mesh()
         .light_line_style(WHITE)
         .x_desc("step")
+        .x_label_formatter(&|step| format!("{step:.0}"))
         .label_style(("sans-serif", 13))
         .draw()?;
     for (i, line) in series.iter().enumerate() {
         let colour = PALETTE[i % PALETTE.len()];
+        if line.marked {
+            let mark = |point: &(f64, f64)| Circle::new(*point, 3, colour.filled());
+            chart.draw_series(line.points.iter().map(mark))?;
+        }
         let style = colour.mix(line.opacity).stroke_width(2);
         chart
             .draw_series(LineSeries::new(line.points.iter().copied(), style))?
@@ -125,11 +126,41 @@ fn panel(area: &Panel<'_>, title: &str, series: &[Series<'_>]) -> Result<()> {
                 PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2))
             });
     }
+    let marked = series.iter().any(|line| line.marked);
+    let place = if marked {
+        SeriesLabelPosition::LowerRight
+    } else {
+        SeriesLabelPosition::UpperRight
+    };
     chart
         .configure_series_labels()
+        .position(place)
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.2))
         .label_font(("sans-serif", 13))
         .draw()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_is_drawn_and_named() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("curve.svg");
+        let scores = [("accuracy".to_owned(), vec![(2.0, 0.5)])];
+        write(&path, &[(1.0, 0.7), (2.0, 0.6)], &scores).unwrap();
+        let svg = std::fs::read_to_string(&path).unwrap();
+        for part in [
+            "training loss",
+            "running mean",
+            "accuracy",
+            "<polyline",
+            "<circle",
+        ] {
+            assert!(svg.contains(part), "{part}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 
 use crate::config::{Adaptation, Method, RunConfig};
+use crate::embedded;
 
 /// A Hugging Face folder, opened.
 #[derive(Debug)]
@@ -34,8 +35,11 @@ pub struct Base {
 }
 
 impl Base {
-    /// Opens a folder.
+    /// Opens a folder, or the encoder that the program carries.
     pub fn open(folder: &Path) -> Result<Self> {
+        if folder == Path::new(embedded::NAME) {
+            return Self::open(&embedded::unpack()?);
+        }
         let config = EncoderConfig::from_folder(folder)?;
         let weights = Weights::open(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;

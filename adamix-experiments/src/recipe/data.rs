@@ -33,10 +33,11 @@ pub struct TaskData {
 impl TaskData {
     /// Reads the task of a config.
     pub fn load(config: &RunConfig) -> Result<Self> {
+        let folder = config.data_folder()?;
         let mut data = match config.task.as_str() {
             "synthetic" => Self::synthetic(),
-            "custom" => Self::custom(&config.custom, Path::new(&config.data))?,
-            name => Self::glue(Task::by_name(name)?.clone(), Path::new(&config.data))?,
+            "custom" => Self::custom(&config.custom, &folder)?,
+            name => Self::glue(Task::by_name(name)?.clone(), &folder)?,
         };
         if config.input.train_rows > 0 {
             data.train.truncate(config.input.train_rows);

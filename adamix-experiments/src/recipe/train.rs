@@ -48,7 +48,7 @@ pub fn train(
 ) -> Result<Outcome> {
     let started = Instant::now();
     let device = crate::device::open(device_name)?.autodiff();
-    let base = Base::open(Path::new(&config.model))?;
+    let base = Base::open(&config.model_folder()?)?;
     let data = TaskData::load(config)?;
     let identity = Identity::new(config, &base.hash, &data.hash);
     let path = out.map_or_else(|| Path::new("runs").join(&identity.id), Path::to_owned);
@@ -216,6 +216,7 @@ pub fn train(
             ("total".to_owned(), started.elapsed().as_secs_f64()),
         ]),
         device: device_name.to_owned(),
+        unused_tensors: base.weights.unused(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     crate::plot::learning_curve(&folder)?;

@@ -61,6 +61,9 @@ impl RunFolder {
                 path.display()
             );
         }
+        if occupied {
+            folder.clear()?;
+        }
         std::fs::create_dir_all(path)
             .with_context(|| format!("{}: cannot be created", path.display()))?;
         write::atomic(
@@ -68,6 +71,23 @@ impl RunFolder {
             toml::to_string(config)?.as_bytes(),
         )?;
         Ok(Started::New(folder))
+    }
+
+    /// Removes what a run that did not finish left, so that nothing of it is taken for the new one's.
+    fn clear(&self) -> Result<()> {
+        for name in ["adapter", "merged", "predictions"] {
+            if self.file(name).is_dir() {
+                std::fs::remove_dir_all(self.file(name))
+                    .with_context(|| format!("{}: cannot be removed", self.file(name).display()))?;
+            }
+        }
+        for name in ["metrics.jsonl", "timings.jsonl", "trace.jsonl", "curve.svg"] {
+            if self.file(name).is_file() {
+                std::fs::remove_file(self.file(name))
+                    .with_context(|| format!("{}: cannot be removed", self.file(name).display()))?;
+            }
+        }
+        Ok(())
     }
 
     /// A path inside.

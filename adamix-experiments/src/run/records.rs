@@ -55,6 +55,9 @@ pub struct RunResult {
     pub stored_bytes: usize,
     /// Wall seconds by part.
     pub seconds: BTreeMap<String, f64>,
+    /// Tensors of the base's files that the model has no use for, such as `position_ids` or another head.
+    #[serde(default)]
+    pub unused_tensors: Vec<String>,
     /// Where it ran.
     pub device: String,
     /// The program's version.

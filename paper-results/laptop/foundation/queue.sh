@@ -19,17 +19,17 @@ run() { # task method seed learning-rate [further settings]
 }
 
 task() { # task seed
+    run "$1" head "$2" 5e-3
     run "$1" adamix "$2" 2e-3
     run "$1" adapter "$2" 2e-3
     run "$1" full "$2" 1e-4
-    run "$1" head "$2" 5e-3
 }
 
-for pooling in mean cls pooler; do
+task mrpc 1
+for pooling in cls pooler; do
     run mrpc head 1 5e-3 "backbone.pooling=$pooling"
 done
 run mrpc head 1 5e-3 backbone.pooling=pooler backbone.train_pooler=true
-task mrpc 1
 task stsb 1
 task rte 1
 task mrpc 2

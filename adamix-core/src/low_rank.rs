@@ -1,0 +1,207 @@
+//! Mixtures of low-rank updates (LoRA) of a frozen affine map.
+
+use adamix_keys::Key;
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use crate::bank::Bank;
+use crate::linear::Linear;
+use crate::merging::MergeRule;
+use crate::mixture::Share;
+use crate::random::Initializer;
+use crate::routing::Decision;
+
+/// The shape of a low-rank mixture.
+#[derive(Config, Debug)]
+pub struct LowRankConfig {
+    /// r: 4 for GPT-2 in the paper, 8 for the encoders' LoRA baseline.
+    pub rank: usize,
+    /// The update is scaled by `alpha / rank`; 32 for GPT-2 in the released code.
+    #[config(default = 32.0)]
+    pub alpha: f64,
+    /// M, the number of experts on a side that is not shared; 1 is plain LoRA.
+    #[config(default = 8)]
+    pub experts: usize,
+    /// Which sides are shared; the released runs share B, the up side.
+    #[config(default = "Share::Up")]
+    pub share: Share,
+    /// Dropout on the input of A, applied by the module that owns the mixture.
+    #[config(default = 0.0)]
+    pub dropout: f64,
+    /// Whether all experts of A start as copies of one draw, as in the released code; else each is drawn
+    /// on its own.
+    #[config(default = true)]
+    pub equal_start: bool,
+}
+
+impl LowRankConfig {
+    /// How many projections the down and the up side have.
+    pub fn counts(&self) -> (usize, usize) {
+        let shared = |is_shared| if is_shared { 1 } else { self.experts };
+        (
+            shared(matches!(self.share, Share::Down | Share::Both)),
+            shared(matches!(self.share, Share::Up | Share::Both)),
+        )
+    }
+
+    /// A fresh trainable mixture for a map of `[input, output]`: A uniform in `±1/sqrt(input)` (the
+    /// released code's Kaiming bound with slope `sqrt(5)`), B zero, so that the update starts at zero.
+    pub fn init(&self, [input, output]: [usize; 2], key: Key, device: &Device) -> LowRankMixture {
+        let (down, up) = self.counts();
+        let bound = Initializer::Uniform(1.0 / (input as f64).sqrt());
+        let key = key.purpose("down");
+        let expert = |i: usize| {
+            let key = if self.equal_start {
+                key
+            } else {
+                key.fold(i as u64)
+            };
+            unbiased([input, self.rank], bound, key, device)
+        };
+        let zeros = || unbiased([self.rank, output], Initializer::Zeros, key, device);
+        LowRankMixture {
+            down: Bank {
+                experts: (0..down).map(expert).collect(),
+            },
+            up: Bank {
+                experts: (0..up).map(|_| zeros()).collect(),
+            },
+            scale: self.alpha / self.rank as f64,
+        }
+    }
+}
+
+fn unbiased(shape: [usize; 2], initializer: Initializer, key: Key, device: &Device) -> Linear {
+    let values = initializer.sample(key, shape[0] * shape[1]);
+    Linear::from_values(shape, values, None, device)
+}
+
+/// A mixture of low-rank updates: `scale · B(A(x))`, to be added to the output of the map it adapts.
+///
+/// The product `B A` is never formed: the cost is that of two thin products.
+#[derive(Module, Debug)]
+pub struct LowRankMixture {
+    /// A: projections `[input, rank]`.
+    pub down: Bank,
+    /// B: projections `[rank, output]`.
+    pub up: Bank,
+    scale: f64,
+}
+
+impl LowRankMixture {
+    /// `alpha / rank`.
+    pub fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// The update along the experts that `decision` names.
+    ///
+    /// # Shapes
+    /// - input: `[batch, tokens, input]`
+    /// - output: `[batch, tokens, output]`
+    pub fn forward(&self, x: Tensor<3>, decision: &Decision) -> Tensor<3> {
+        // The scale goes on the thin side.
+        let inner = self.down.forward(x, &decision.down) * self.scale;
+        self.up.forward(inner, &decision.up)
+    }
+
+    /// The single update that `rule` makes of both banks: factors are merged, not products.
+    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
+        Self {
+            down: self.down.merged(rule),
+            up: self.up.merged(rule),
+            scale: self.scale,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+
+    use super::*;
+    use crate::merging::Uniform;
+
+    fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().try_to_vec::<f32>().unwrap()
+    }
+
+    fn input(device: &Device) -> Tensor<3> {
+        let values = Initializer::Normal(1.0).sample(Key::new(9), 2 * 3 * 6);
+        Tensor::from_data(TensorData::new(values, [2, 3, 6]), device)
+    }
+
+    /// A mixture whose B is not zero.
+    fn trained(config: &LowRankConfig, device: &Device) -> LowRankMixture {
+        let mut mixture = config.init([6, 4], Key::new(1), device);
+        for (i, up) in mixture.up.experts.iter_mut().enumerate() {
+            let values = Initializer::Normal(1.0).sample(Key::new(i as u64), config.rank * 4);
+            *up = Linear::from_values([config.rank, 4], values, None, device);
+        }
+        mixture
+    }
+
+    #[test]
+    fn starts_as_the_zero_update_with_equal_experts() {
+        let device = Device::flex();
+        let mixture = LowRankConfig::new(2)
+            .with_experts(3)
+            .init([6, 4], Key::new(1), &device);
+        assert_eq!((mixture.down.len(), mixture.up.len()), (3, 1));
+        let weights = |i: usize| values(mixture.down.experts[i].weight.val());
+        assert_eq!(weights(0), weights(2));
+        assert!(weights(0).iter().all(|v| v.abs() <= 1.0 / 6f32.sqrt()));
+        let update = values(mixture.forward(input(&device), &Decision::diagonal(2, 3, 1)));
+        assert!(update.iter().all(|v| *v == 0.0));
+        let distinct =
+            LowRankConfig::new(2)
+                .with_equal_start(false)
+                .init([6, 4], Key::new(1), &device);
+        assert_ne!(
+            values(distinct.down.experts[0].weight.val()),
+            values(distinct.down.experts[1].weight.val())
+        );
+    }
+
+    #[test]
+    fn the_update_is_the_scaled_product_of_the_factors() {
+        let device = Device::flex();
+        let config = LowRankConfig::new(2)
+            .with_alpha(6.0)
+            .with_experts(2)
+            .with_share(Share::None)
+            .with_equal_start(false);
+        let mixture = trained(&config, &device);
+        let decision = Decision::diagonal(1, 2, 2);
+        let (a, b) = (&mixture.down.experts[1], &mixture.up.experts[1]);
+        let full = a.weight.val().matmul(b.weight.val()) * 3.0;
+        let expected = values(input(&device).matmul(full.unsqueeze()));
+        let found = values(mixture.forward(input(&device), &decision));
+        for (f, e) in found.iter().zip(&expected) {
+            assert!((f - e).abs() < 1e-5, "{f} {e}");
+        }
+    }
+
+    #[test]
+    fn merging_averages_the_factors_not_the_products() {
+        let device = Device::flex();
+        let config = LowRankConfig::new(2)
+            .with_experts(2)
+            .with_share(Share::None)
+            .with_equal_start(false);
+        let mixture = trained(&config, &device);
+        let mean =
+            |bank: &Bank| (bank.experts[0].weight.val() + bank.experts[1].weight.val()) / 2.0;
+        let full = mean(&mixture.down).matmul(mean(&mixture.up)) * mixture.scale();
+        let expected = values(input(&device).matmul(full.unsqueeze()));
+        let found = values(
+            mixture
+                .merged(&Uniform)
+                .forward(input(&device), &Decision::SINGLE),
+        );
+        for (f, e) in found.iter().zip(&expected) {
+            assert!((f - e).abs() < 1e-4, "{f} {e}");
+        }
+    }
+}

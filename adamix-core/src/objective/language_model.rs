@@ -1,0 +1,161 @@
+//! The loss of a causal language model on chosen positions: label smoothing and consistency.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Int, Tensor, TensorData};
+use thiserror::Error;
+
+use super::StepLoss;
+use crate::consistency::symmetric_kl;
+
+/// Positions that a batch is trained to predict the next token at.
+///
+/// The logits of all other positions are never needed, so a model computes these only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextTokens {
+    /// Indices into the flattened `batch * tokens`, ascending.
+    pub places: Vec<i32>,
+    /// The token to be predicted at each of them.
+    pub tokens: Vec<u32>,
+}
+
+/// What can be wrong with the targets of a batch.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum NextTokensError {
+    /// There is nothing to learn from the batch.
+    #[error("no position of the batch is to be predicted: its mask is zero everywhere")]
+    Empty,
+    /// Labels and mask do not belong together.
+    #[error("{labels} labels and {mask} mask values; there must be one of each for every position")]
+    Lengths {
+        /// Given labels.
+        labels: usize,
+        /// Given mask values.
+        mask: usize,
+    },
+}
+
+impl NextTokens {
+    /// From row-major labels of a batch and a mask that is 1 where they count.
+    ///
+    /// # Errors
+    /// If the lengths differ or the mask is zero everywhere.
+    pub fn masked(labels: &[u32], mask: &[f32]) -> Result<Self, NextTokensError> {
+        if labels.len() != mask.len() {
+            return Err(NextTokensError::Lengths {
+                labels: labels.len(),
+                mask: mask.len(),
+            });
+        }
+        let chosen: Vec<usize> = (0..labels.len()).filter(|i| mask[*i] != 0.0).collect();
+        if chosen.is_empty() {
+            return Err(NextTokensError::Empty);
+        }
+        Ok(Self {
+            places: chosen.iter().map(|i| *i as i32).collect(),
+            tokens: chosen.iter().map(|i| labels[*i]).collect(),
+        })
+    }
+}
+
+/// The settings of the loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LanguageModelObjective {
+    /// ε: the share of the target spread evenly over the vocabulary; 0.1 or 0 in the released runs.
+    pub label_smoothing: f64,
+    /// The factor of the consistency term; 0 trains with one pass, the released code has 100.
+    pub consistency: f64,
+    /// Whether each divergence takes its first distribution as a constant (the released code does).
+    pub detach: bool,
+}
+
+impl LanguageModelObjective {
+    /// Whether a step runs a second pass.
+    pub fn wants_second_pass(&self) -> bool {
+        self.consistency != 0.0
+    }
+
+    /// `Σ (1-ε) nll + ε mean_V(-log p)` over the positions, divided by their number plus 1e-4 (the
+    /// released code's guard against an empty mask).
+    ///
+    /// # Shapes
+    /// - logits: `[positions, vocabulary]`
+    /// - output: `[1]`
+    pub fn task_loss(&self, logits: Tensor<2>, targets: &NextTokens) -> Tensor<1> {
+        let count = targets.tokens.len();
+        let [_, vocabulary] = logits.dims();
+        let indices: Vec<i32> = targets.tokens.iter().map(|t| *t as i32).collect();
+        let indices =
+            Tensor::<2, Int>::from_data(TensorData::new(indices, [count, 1]), &logits.device());
+        let log_p = log_softmax(logits, 1);
+        let smoothing = self.label_smoothing;
+        let mut sum = log_p.clone().gather(1, indices).sum() * (smoothing - 1.0);
+        if smoothing != 0.0 {
+            sum = sum - log_p.sum() * (smoothing / vocabulary as f64);
+        }
+        sum / (count as f64 + 1e-4)
+    }
+
+    /// The loss of one pass or two, each given by its logits at the targets' places.
+    ///
+    /// # Shapes
+    /// - `first`, `second`: `[positions, vocabulary]`
+    pub fn step(
+        &self,
+        targets: &NextTokens,
+        first: Tensor<2>,
+        second: Option<Tensor<2>>,
+    ) -> StepLoss {
+        let task = self.task_loss(first.clone(), targets);
+        let Some(second) = second else {
+            return StepLoss {
+                total: task.clone(),
+                task,
+                consistency: None,
+            };
+        };
+        let term = symmetric_kl(first, second, self.detach);
+        StepLoss {
+            total: task.clone() + term.clone() * self.consistency,
+            task,
+            consistency: Some(term),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    fn loss(smoothing: f64) -> f32 {
+        let objective = LanguageModelObjective {
+            label_smoothing: smoothing,
+            consistency: 0.0,
+            detach: true,
+        };
+        let logits = Tensor::<2>::from_data([[3f32.ln(), 0.0], [0.0, 0.0]], &Device::flex());
+        let targets = NextTokens::masked(&[9, 0, 1, 9], &[0.0, 1.0, 1.0, 0.0]).unwrap();
+        assert_eq!(targets.places, [1, 2]);
+        objective.task_loss(logits, &targets).into_scalar::<f32>()
+    }
+
+    #[test]
+    fn equals_values_by_hand() {
+        // -log p: 0.28768 (and 1.38629 for the other class), 0.69315 (both).
+        let plain = (0.287_682_07 + std::f32::consts::LN_2) / 2.0001;
+        assert!((loss(0.0) - plain).abs() < 1e-6, "{}", loss(0.0));
+        let even = ((0.287_682_07 + 1.386_294_4) / 2.0 + std::f32::consts::LN_2) / 2.0001;
+        let smooth = 0.9 * plain + 0.1 * even;
+        assert!((loss(0.1) - smooth).abs() < 1e-6, "{}", loss(0.1));
+    }
+
+    #[test]
+    fn a_batch_without_targets_is_refused() {
+        assert_eq!(
+            NextTokens::masked(&[1, 2], &[0.0, 0.0]),
+            Err(NextTokensError::Empty)
+        );
+        assert!(NextTokens::masked(&[1, 2], &[0.0]).is_err());
+    }
+}

@@ -1,0 +1,121 @@
+//! BLEU on words: what the Moses script, sacreBLEU and NLTK have in common.
+
+pub mod moses;
+pub mod nltk;
+pub mod sacre;
+mod tokenizers;
+
+use super::ngrams::{Ngrams, Tally};
+use std::ops::AddAssign;
+
+/// The longest n-gram.
+pub const ORDERS: usize = 4;
+
+/// What a segment, or several, contribute.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Clipped matches of one to four words.
+    pub matches: [f64; ORDERS],
+    /// N-grams of the output.
+    pub totals: [f64; ORDERS],
+    /// Words of the output.
+    pub length: f64,
+    /// Words of the reference nearest in length, the shorter of two as near.
+    pub reference: f64,
+}
+
+impl AddAssign<&Counts> for Counts {
+    fn add_assign(&mut self, other: &Counts) {
+        for n in 0..ORDERS {
+            self.matches[n] += other.matches[n];
+            self.totals[n] += other.totals[n];
+        }
+        self.length += other.length;
+        self.reference += other.reference;
+    }
+}
+
+impl<'a> std::iter::Sum<&'a Counts> for Counts {
+    fn sum<I: Iterator<Item = &'a Counts>>(iter: I) -> Self {
+        let mut total = Self::default();
+        iter.for_each(|counts| total += counts);
+        total
+    }
+}
+
+/// Counts every segment; `words` splits a text into its tokens.
+pub(crate) fn count<F>(references: &[Vec<String>], outputs: &[String], words: F) -> Vec<Counts>
+where
+    F: Fn(&str) -> Vec<String>,
+{
+    let mut ngrams = Ngrams::new();
+    let mut best = Tally::default();
+    let mut here = Tally::default();
+    references
+        .iter()
+        .zip(outputs)
+        .map(|(references, output)| {
+            let mut sentence =
+                |text: &str| ngrams.sentence(words(text).iter().map(String::as_str), ORDERS);
+            let output = sentence(output);
+            let references: Vec<_> = references.iter().map(|text| sentence(text)).collect();
+            best.reserve(ngrams.len());
+            here.reserve(ngrams.len());
+            segment(&references, &output, &mut best, &mut here)
+        })
+        .collect()
+}
+
+fn segment(
+    references: &[Vec<Vec<u32>>],
+    output: &[Vec<u32>],
+    best: &mut Tally,
+    here: &mut Tally,
+) -> Counts {
+    let length = output[0].len();
+    let reference = references
+        .iter()
+        .map(|reference| reference[0].len())
+        .min_by_key(|&r| (r.abs_diff(length), r));
+    let mut counts = Counts {
+        length: length as f64,
+        reference: reference.unwrap_or(0) as f64,
+        ..Counts::default()
+    };
+    for n in 0..ORDERS {
+        for reference in references {
+            for &ngram in &reference[n] {
+                let count = here.add(ngram);
+                if count > best.get(ngram) {
+                    best.set(ngram, count);
+                }
+            }
+            here.clear();
+        }
+        for &ngram in &output[n] {
+            if here.add(ngram) <= best.get(ngram) {
+                counts.matches[n] += 1.0;
+            }
+        }
+        here.clear();
+        best.clear();
+        counts.totals[n] = output[n].len() as f64;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matches_are_clipped_by_the_richest_reference() {
+        let references = vec![vec!["the cat the".to_owned(), "a cat".to_owned()]];
+        let outputs = vec!["the the the cat".to_owned()];
+        let split = |text: &str| text.split(' ').map(str::to_owned).collect();
+        let counts = count(&references, &outputs, split)[0];
+        assert_eq!(counts.matches, [3.0, 1.0, 0.0, 0.0]);
+        assert_eq!(counts.totals, [4.0, 3.0, 2.0, 1.0]);
+        assert_eq!(counts.reference, 3.0);
+    }
+}

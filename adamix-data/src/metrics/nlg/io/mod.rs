@@ -1,0 +1,240 @@
+//! Files of references and outputs.
+//!
+//! References come as the official E2E CSV (rows with one meaning representation are one segment), as
+//! blocks of lines separated by blank lines, or as numbered files (`refs0`, `refs1`, …) with one line a
+//! segment. Outputs come one a line or as the E2E challenge's table of meaning representation and output.
+
+mod table;
+
+use super::error::ScoreError;
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use table::{Row, Side};
+
+/// References and outputs that belong together, segment by segment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Texts {
+    /// The references of every segment, one at least.
+    pub references: Vec<Vec<String>>,
+    /// The output of every segment.
+    pub outputs: Vec<String>,
+}
+
+impl Texts {
+    /// Takes out the empty references with which numbered files are filled up.
+    pub fn drop_padding(&mut self) {
+        for references in &mut self.references {
+            if references.iter().any(|text| !text.trim().is_empty()) {
+                references.retain(|text| !text.trim().is_empty());
+            }
+        }
+    }
+}
+
+/// Reads a file of references and one of outputs, and matches them up.
+///
+/// If both carry meaning representations, references follow the outputs' order; else both are taken in
+/// their own order and must be equally many.
+pub fn read(references: &Path, outputs: &Path) -> Result<Texts, ScoreError> {
+    let (sources, texts, last_output) = read_outputs(outputs)?;
+    let (groups, last_reference) = read_references(references, sources.as_deref())?;
+    if groups.len() != texts.len() {
+        return Err(ScoreError::Count {
+            references_path: references.to_owned(),
+            references: groups.len(),
+            outputs_path: outputs.to_owned(),
+            outputs: texts.len(),
+            line: if texts.len() < groups.len() {
+                last_output
+            } else {
+                last_reference
+            },
+        });
+    }
+    if texts.is_empty() {
+        return Err(ScoreError::Layout {
+            path: outputs.to_owned(),
+            line: 1,
+            problem: "the file holds no outputs".to_owned(),
+        });
+    }
+    Ok(Texts {
+        references: groups,
+        outputs: texts,
+    })
+}
+
+type Outputs = (Option<Vec<String>>, Vec<String>, usize);
+
+/// The meaning representations if there are any, the outputs, and the number of the last line.
+fn read_outputs(path: &Path) -> Result<Outputs, ScoreError> {
+    let text = read_text(path)?;
+    let last = text.lines().count().max(1);
+    if table::is_table(path, &text, Side::Output) {
+        let rows = table::parse(path, &text, Side::Output)?;
+        let (sources, outputs) = rows.into_iter().map(|row| (row.source, row.text)).unzip();
+        return Ok((Some(sources), outputs, last));
+    }
+    let outputs = text.lines().map(|line| line.trim().to_owned()).collect();
+    Ok((None, outputs, last))
+}
+
+/// Groups of references, and the number of the file's last line.
+fn read_references(
+    path: &Path,
+    sources: Option<&[String]>,
+) -> Result<(Vec<Vec<String>>, usize), ScoreError> {
+    if !path.exists() && numbered(path, 0).exists() {
+        return read_numbered(path);
+    }
+    let text = read_text(path)?;
+    let last = text.lines().count().max(1);
+    let groups = if table::is_table(path, &text, Side::Reference) {
+        let rows = table::parse(path, &text, Side::Reference)?;
+        group(path, rows, sources)?
+    } else {
+        blocks(path, &text)?
+    };
+    Ok((groups, last))
+}
+
+/// Groups rows by meaning representation: in the order of the outputs if they name theirs, else in the
+/// order of first appearance.
+fn group(
+    path: &Path,
+    rows: Vec<Row>,
+    sources: Option<&[String]>,
+) -> Result<Vec<Vec<String>>, ScoreError> {
+    let last = rows.last().map_or(1, |row| row.line);
+    let mut positions: HashMap<String, usize> = HashMap::new();
+    let mut groups: Vec<Vec<String>> = Vec::new();
+    for row in rows {
+        let position = *positions.entry(row.source).or_insert_with(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
+        });
+        groups[position].push(row.text);
+    }
+    let Some(sources) = sources else {
+        return Ok(groups);
+    };
+    sources
+        .iter()
+        .map(|source| match positions.get(source) {
+            Some(&position) => Ok(groups[position].clone()),
+            None => Err(ScoreError::Layout {
+                path: path.to_owned(),
+                line: last,
+                problem: format!("no reference for the meaning representation {source:?}"),
+            }),
+        })
+        .collect()
+}
+
+/// Blocks of lines separated by one blank line each; without any blank line, one reference a line.
+fn blocks(path: &Path, text: &str) -> Result<Vec<Vec<String>>, ScoreError> {
+    let lines: Vec<&str> = text.trim_start_matches('\u{feff}').lines().collect();
+    let filled = lines.iter().rposition(|line| !line.trim().is_empty());
+    let lines = &lines[..filled.map_or(0, |i| i + 1)];
+    if lines.iter().all(|line| !line.trim().is_empty()) {
+        let single = |line: &&str| vec![line.trim().to_owned()];
+        return Ok(lines.iter().map(single).collect());
+    }
+    let mut groups = vec![Vec::new()];
+    for (i, line) in lines.iter().enumerate() {
+        let line = line.trim();
+        if !line.is_empty() {
+            groups
+                .last_mut()
+                .expect("never empty")
+                .push(line.to_owned());
+        } else if groups.last().is_some_and(Vec::is_empty) {
+            return Err(ScoreError::Layout {
+                path: path.to_owned(),
+                line: i + 1,
+                problem: "a blank line where a reference should start: \
+                          exactly one blank line separates the references of two segments"
+                    .to_owned(),
+            });
+        } else {
+            groups.push(Vec::new());
+        }
+    }
+    Ok(groups)
+}
+
+fn numbered(path: &Path, number: usize) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(number.to_string());
+    PathBuf::from(name)
+}
+
+/// `path0`, `path1`, …: one line a segment in each; empty lines stand for missing references.
+fn read_numbered(path: &Path) -> Result<(Vec<Vec<String>>, usize), ScoreError> {
+    let mut groups: Vec<Vec<String>> = Vec::new();
+    let mut first = 0;
+    for number in 0.. {
+        let path = numbered(path, number);
+        if !path.exists() {
+            break;
+        }
+        let text = read_text(&path)?;
+        let lines: Vec<&str> = text.lines().collect();
+        if number == 0 {
+            first = lines.len();
+            groups = vec![Vec::new(); lines.len()];
+        } else if lines.len() != first {
+            return Err(ScoreError::Layout {
+                path,
+                line: lines.len().max(1),
+                problem: format!("the file ends here, but the first one has {first} lines"),
+            });
+        }
+        for (group, line) in groups.iter_mut().zip(lines) {
+            group.push(line.to_owned());
+        }
+    }
+    for (i, group) in groups.iter().enumerate() {
+        if group.iter().all(|line| line.trim().is_empty()) {
+            return Err(ScoreError::Layout {
+                path: numbered(path, 0),
+                line: i + 1,
+                problem: "none of the numbered files has a reference on this line".to_owned(),
+            });
+        }
+    }
+    Ok((groups, first.max(1)))
+}
+
+/// Reads a whole file as UTF-8.
+pub(crate) fn read_text(path: &Path) -> Result<String, ScoreError> {
+    let bytes = fs::read(path).map_err(|source| ScoreError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line_start = valid.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+        ScoreError::Utf8 {
+            path: path.to_owned(),
+            line: valid.iter().filter(|&&b| b == b'\n').count() + 1,
+            column: valid.len() - line_start + 1,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_separated_by_single_blank_lines() {
+        let path = Path::new("r.txt");
+        let groups = blocks(path, "a\nb\n\nc\n\n\n").expect("two blocks");
+        assert_eq!(groups, [vec!["a", "b"], vec!["c"]]);
+        assert_eq!(blocks(path, "a\nb").expect("two lines").len(), 2);
+        let error = blocks(path, "a\n\n\nb").expect_err("a hole");
+        assert!(error.to_string().starts_with("r.txt line 3:"), "{error}");
+    }
+}

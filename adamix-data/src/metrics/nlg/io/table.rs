@@ -1,0 +1,242 @@
+//! The two-column tables of the E2E challenge, comma- or tab-separated, with or without a header.
+
+use super::super::error::ScoreError;
+use regex::Regex;
+use std::path::Path;
+
+/// Which table: the name of its second column differs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Side {
+    Reference,
+    Output,
+}
+
+/// A row of a table.
+#[derive(Debug, PartialEq)]
+pub(super) struct Row {
+    pub(super) source: String,
+    pub(super) text: String,
+    /// Where the row starts, from 1.
+    pub(super) line: usize,
+}
+
+/// Whether a file is a table: by its name, or by its first line being a header.
+pub(super) fn is_table(path: &Path, text: &str, side: Side) -> bool {
+    let named = path.extension().is_some_and(|extension| {
+        extension.eq_ignore_ascii_case("csv") || extension.eq_ignore_ascii_case("tsv")
+    });
+    if named {
+        return true;
+    }
+    let first = text.trim_start_matches('\u{feff}').lines().next();
+    let first = first.unwrap_or_default();
+    records(path, first, separator(first)).is_ok_and(|records| {
+        records
+            .first()
+            .is_some_and(|(_, fields)| matches!(columns(fields, side), Some((1, 1))))
+    })
+}
+
+/// Reads a table's rows in order.
+pub(super) fn parse(path: &Path, text: &str, side: Side) -> Result<Vec<Row>, ScoreError> {
+    // Repairs that the official script makes to pound signs and accents before it reads the table.
+    let text = text
+        .trim_start_matches('\u{feff}')
+        .replace('Ł', "£")
+        .replace("Â£", "£")
+        .replace("Ã©", "é")
+        .replace("ã©", "é");
+    let first = text.lines().find(|line| !line.trim().is_empty());
+    let records = records(path, &text, separator(first.unwrap_or_default()))?;
+    let problem = |line: usize, problem: String| ScoreError::Layout {
+        path: path.to_owned(),
+        line,
+        problem,
+    };
+    let Some((header_line, header)) = records.first() else {
+        return Err(problem(1, "the table is empty".to_owned()));
+    };
+    let width = header.len();
+    let (source, target, skip) = match columns(header, side) {
+        Some((1, 1)) => {
+            let find = |pattern: &Regex| header.iter().position(|f| pattern.is_match(f));
+            let (sources, targets) = patterns(side);
+            (find(&sources), find(&targets), 1)
+        }
+        Some((0, 0)) if width == 2 => (Some(0), Some(1), 0),
+        _ => (None, None, 0),
+    };
+    let (Some(source), Some(target)) = (source, target) else {
+        return Err(problem(
+            *header_line,
+            format!(
+                "cannot tell the columns of {header:?}: expected a header with one meaning \
+                 representation (mr) and one text column (ref or output), or two columns and no header"
+            ),
+        ));
+    };
+    records
+        .into_iter()
+        .skip(skip)
+        .map(|(line, mut fields)| {
+            if fields.len() != width {
+                return Err(problem(
+                    line,
+                    format!("{} columns where the first row has {width}", fields.len()),
+                ));
+            }
+            Ok(Row {
+                source: std::mem::take(&mut fields[source]),
+                text: std::mem::take(&mut fields[target]),
+                line,
+            })
+        })
+        .collect()
+}
+
+fn separator(first_line: &str) -> char {
+    if first_line.contains('\t') { '\t' } else { ',' }
+}
+
+/// How many columns a header has for sources and for texts.
+fn columns(header: &[String], side: Side) -> Option<(usize, usize)> {
+    let (sources, targets) = patterns(side);
+    let count = |pattern: &Regex| header.iter().filter(|f| pattern.is_match(f)).count();
+    Some((count(&sources), count(&targets)))
+}
+
+/// The header names that the official script knows; it matches them at the start of a field.
+fn patterns(side: Side) -> (Regex, Regex) {
+    let compile = |pattern: &str| Regex::new(pattern).expect("a fixed pattern");
+    (
+        compile(
+            r"(?i)^(?:mr|src|source|meaning(?:[_ .-]rep(?:resentation)?)?|da|dial(?:ogue)?[_ .-]act)s?",
+        ),
+        match side {
+            Side::Reference => compile(
+                r"(?i)^(?:trg|tgt|target|ref(?:erence)?|human(?:[_ .-](?:ref(?:erence)?))?)s?",
+            ),
+            Side::Output => compile(
+                r"(?i)^(?:out(?:put)?|ref(?:erence)?|sys(?:tem)?(?:[_ .-](?:out(?:put)?|ref(?:erence)?))?)s?",
+            ),
+        },
+    )
+}
+
+type Record = (usize, Vec<String>);
+
+/// Splits a table into records with the line each starts on; blank lines between records are skipped.
+fn records(path: &Path, text: &str, separator: char) -> Result<Vec<Record>, ScoreError> {
+    let mut records = Vec::new();
+    let mut fields: Vec<String> = Vec::new();
+    let mut field = String::new();
+    let mut line = 1;
+    let mut start = 1;
+    let mut quoted = false;
+    let mut opened = 0;
+    let mut fresh = true;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if quoted {
+            match c {
+                '"' if chars.peek() == Some(&'"') => {
+                    chars.next();
+                    field.push('"');
+                }
+                '"' => quoted = false,
+                _ => {
+                    line += usize::from(c == '\n');
+                    field.push(c);
+                }
+            }
+            continue;
+        }
+        match c {
+            '"' if fresh => {
+                quoted = true;
+                opened = line;
+                fresh = false;
+            }
+            '\n' => {
+                end_record(&mut records, &mut fields, &mut field, start);
+                line += 1;
+                start = line;
+                fresh = true;
+            }
+            '\r' if matches!(chars.peek(), Some('\n') | None) => {}
+            c if c == separator => {
+                fields.push(std::mem::take(&mut field));
+                fresh = true;
+            }
+            c => {
+                field.push(c);
+                fresh = false;
+            }
+        }
+    }
+    if quoted {
+        return Err(ScoreError::Layout {
+            path: path.to_owned(),
+            line: opened,
+            problem: "a quotation mark opens a field here and is never closed".to_owned(),
+        });
+    }
+    end_record(&mut records, &mut fields, &mut field, start);
+    Ok(records)
+}
+
+fn end_record(
+    records: &mut Vec<Record>,
+    fields: &mut Vec<String>,
+    field: &mut String,
+    start: usize,
+) {
+    fields.push(std::mem::take(field));
+    let record = std::mem::take(fields);
+    if record.len() > 1 || !record[0].trim().is_empty() {
+        records.push((start, record));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(text: &str, side: Side) -> Result<Vec<(String, String)>, String> {
+        parse(Path::new("t.csv"), text, side)
+            .map(|rows| rows.into_iter().map(|r| (r.source, r.text)).collect())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn tables_with_quotes_breaks_and_repairs_are_read() {
+        let read = rows(
+            "\"mr\",\"ref\"\r\n\"a, b\",\"x \"\"y\"\"\r\nz Â£5\"\r\n\r\nc,d\r\n",
+            Side::Reference,
+        );
+        let expected = [("a, b", "x \"y\"\r\nz £5"), ("c", "d")];
+        let expected = expected.map(|(a, b)| (a.to_owned(), b.to_owned()));
+        assert_eq!(read.expect("valid"), expected);
+        let read = rows("\u{feff}MR\toutput\na\tb, \"c\"\nd\t\n", Side::Output).expect("valid");
+        assert_eq!(read[0].1, "b, \"c\"");
+        assert_eq!(read[1].1, "");
+    }
+
+    #[test]
+    fn mistakes_name_the_line() {
+        let error = rows("mr,ref\na,b\nc\n", Side::Reference).expect_err("one column");
+        assert_eq!(error, "t.csv line 3: 1 columns where the first row has 2");
+        let error = rows("mr,ref\na,b\nc,\"d\ne,f\n", Side::Reference).expect_err("open quote");
+        assert!(
+            error.starts_with("t.csv line 3: a quotation mark"),
+            "{error}"
+        );
+        let error = rows("x,y,z\n1,2,3\n", Side::Reference).expect_err("unknown columns");
+        assert!(error.starts_with("t.csv line 1: cannot tell"), "{error}");
+        assert!(
+            rows("", Side::Reference)
+                .expect_err("empty")
+                .contains("empty")
+        );
+    }
+}

@@ -1,0 +1,170 @@
+//! Files that are wrong in every way users get them wrong: one clear error, never a panic.
+
+use adamix_data::metrics::nlg::{Kind, Options, ScoreError, io, score, score_files};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Writes a file into this test's own folder.
+fn file(folder: &str, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+    fs::create_dir_all(&folder).expect("a folder for tests");
+    let path = folder.join(name);
+    fs::write(&path, contents).expect("a file for tests");
+    path
+}
+
+/// The message for these contents, without the folder's name.
+fn message(test: &str, references: (&str, &[u8]), outputs: (&str, &[u8])) -> String {
+    let references = file(test, references.0, references.1);
+    let outputs = file(test, outputs.0, outputs.1);
+    let folder = format!("{}/", references.parent().expect("a folder").display());
+    let error = io::read(&references, &outputs).expect_err("a wrong file");
+    error.to_string().replace(&folder, "")
+}
+
+#[test]
+fn unequal_counts_name_both_files_and_the_line() {
+    let text = message("counts", ("r.txt", b"a\n\nb\n\nc\n"), ("o.txt", b"a\nb\n"));
+    assert_eq!(
+        text,
+        "o.txt has 2 outputs but r.txt has 3 segments with references; \
+         the shorter one ends at line 2"
+    );
+}
+
+#[test]
+fn invalid_utf8_names_line_and_byte() {
+    let text = message("utf8", ("r.txt", b"a\nb\n"), ("o.txt", b"a\nb \xff c\n"));
+    assert_eq!(text, "o.txt line 2: byte 3 of the line is not valid UTF-8");
+}
+
+#[test]
+fn malformed_tables_name_the_line() {
+    let outputs = ("o.txt", b"a\n".as_slice());
+    let text = message("open", ("r.csv", b"mr,ref\nx,a\ny,\"b\n"), outputs);
+    assert!(
+        text.starts_with("r.csv line 3: a quotation mark opens"),
+        "{text}"
+    );
+    let text = message("width", ("r.csv", b"mr,ref\nx,a\ny\n"), outputs);
+    assert_eq!(text, "r.csv line 3: 1 columns where the first row has 2");
+    let text = message("header", ("r.csv", b"a,b,c\n1,2,3\n"), outputs);
+    assert!(
+        text.starts_with("r.csv line 1: cannot tell the columns"),
+        "{text}"
+    );
+    let text = message(
+        "unknown",
+        ("r.csv", b"mr,ref\nx,a\n"),
+        ("o.tsv", b"MR\toutput\nz\ta\n"),
+    );
+    assert!(
+        text.contains("no reference for the meaning representation \"z\""),
+        "{text}"
+    );
+}
+
+#[test]
+fn missing_and_empty_files_are_named() {
+    let there = file("missing", "o.txt", "a\n");
+    let error = io::read(Path::new("no-such-file.txt"), &there).expect_err("missing");
+    assert!(error.to_string().contains("no-such-file.txt"), "{error}");
+    let empty = file("missing", "e.txt", "");
+    let error = io::read(&empty, &empty).expect_err("nothing to score");
+    assert!(error.to_string().contains("e.txt"), "{error}");
+}
+
+#[test]
+fn tables_with_and_without_order_give_the_same_segments() {
+    let references = file("order", "r.csv", "\"mr\",\"ref\"\nx,a\nx,b\ny,c\nx,d\n");
+    let table = file(
+        "order",
+        "o.tsv",
+        "MR\toutput\r\ny\tC\r\nx\tA, \"quoted\"\r\n",
+    );
+    let texts = io::read(&references, &table).expect("valid");
+    assert_eq!(texts.references, [vec!["c"], vec!["a", "b", "d"]]);
+    assert_eq!(texts.outputs, ["C", "A, \"quoted\""]);
+    let lines = file("order", "o.txt", "A\n\n");
+    let texts = io::read(&references, &lines).expect("valid");
+    assert_eq!(texts.references[0], ["a", "b", "d"]);
+    assert_eq!(texts.outputs[1], "", "an empty output is an output");
+}
+
+#[test]
+fn numbered_files_may_leave_lines_empty() {
+    file("numbered", "ref0", "a\nb\n");
+    file("numbered", "ref1", "c\n\n");
+    let outputs = file("numbered", "o", "a\nb\n");
+    let prefix = outputs.with_file_name("ref");
+    let mut texts = io::read(&prefix, &outputs).expect("valid");
+    assert_eq!(texts.references, [["a", "c"], ["b", ""]]);
+    texts.drop_padding();
+    assert_eq!(texts.references[1], ["b"]);
+    let scores = score_files(Kind::Bleu, &prefix, &outputs, &Options::default());
+    let signature = scores.expect("valid").signature.expect("a signature");
+    assert!(signature.starts_with("nrefs:var|"), "{signature}");
+}
+
+#[test]
+fn without_meteors_data_the_other_scores_are_given() {
+    let references = vec![vec!["a nice cat , here".to_owned()]; 3];
+    let outputs = vec![
+        "a nice cat is here".to_owned(),
+        String::new(),
+        "x".to_owned(),
+    ];
+    let options = Options {
+        meteor: Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("nothing")),
+        segments: true,
+        bootstrap: Some(50),
+        ..Options::default()
+    };
+    for (kind, count) in [(Kind::E2e, 5), (Kind::Webnlg, 5)] {
+        let scores = score(kind, &references, &outputs, &options).expect("texts are fine");
+        assert_eq!(scores.scores.len(), count);
+        if scores.get("METEOR").is_none() {
+            assert!(
+                scores.notes[0].contains("pip download"),
+                "{}",
+                scores.notes[0]
+            );
+        }
+        let others = scores.scores.iter().filter(|s| s.name != "METEOR");
+        assert!(
+            others
+                .clone()
+                .all(|s| s.value.is_some() && s.interval.is_some())
+        );
+        let json = serde_json::to_value(&scores).expect("serialisable");
+        assert_eq!(json["scores"].as_object().expect("an object").len(), count);
+        assert!(
+            json["segments"]["BLEU"]
+                .as_array()
+                .is_some_and(|s| s.len() == 3)
+        );
+    }
+}
+
+#[test]
+fn texts_in_memory_are_checked() {
+    let options = Options::default();
+    let one = vec![vec!["a".to_owned()]];
+    let none: Vec<Vec<String>> = vec![vec![]];
+    let outputs = ["a".to_owned()];
+    let of = |references: &[Vec<String>], outputs: &[String]| {
+        score(Kind::Bleu, references, outputs, &options).expect_err("wrong texts")
+    };
+    assert!(matches!(
+        of(&one, &[]),
+        ScoreError::Lengths {
+            references: 1,
+            outputs: 0
+        }
+    ));
+    assert!(matches!(
+        of(&none, &outputs),
+        ScoreError::NoReference { segment: 1 }
+    ));
+    assert!(matches!(of(&[], &[]), ScoreError::Empty));
+}

@@ -1,0 +1,64 @@
+//! `adamix pretrain`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::show;
+use crate::pretrain::{self, PretrainConfig, Progress};
+
+/// Pretrain a small encoder by masked language modelling.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The folder becomes a Hugging Face folder (RoBERTa, 16-bit safetensors, its own byte-level BPE) with pretrain.json, the
+record. A run that was stopped goes on from its checkpoint; one that is finished is not run again.
+
+Example:
+  adamix pretrain --config adamix-experiments/embedded/encoder/pretrain.toml --out runs/encoder")]
+pub struct Pretrain {
+    /// The pretraining's TOML.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The model's folder.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Print the record as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Pretrain {
+    pub fn run(self) -> Result<()> {
+        let config = PretrainConfig::read(&self.config)?;
+        let bar = show::progress();
+        let record = pretrain::run(&config, &self.out, &mut |progress| match progress {
+            Progress::Reading => bar.set_message("reading the corpus"),
+            Progress::Packed { step, steps, .. } => {
+                bar.set_length(steps as u64);
+                bar.set_position(step as u64);
+            }
+            Progress::Step { step, loss } => {
+                bar.set_position(step as u64);
+                bar.set_message(format!("loss {loss:.4}"));
+            }
+            Progress::Checkpoint(_) | Progress::Measured(_) => {}
+        })?;
+        bar.finish_and_clear();
+        if self.json {
+            return show::json(&record);
+        }
+        println!(
+            "{} parameters, {} steps, {} tokens",
+            record.parameters, record.steps, record.tokens
+        );
+        for part in &record.held_out {
+            println!(
+                "  {:<24} perplexity {:.1} at masked places (unigram {:.1})",
+                part.name, part.perplexity, part.unigram_perplexity
+            );
+        }
+        println!("  {}", self.out.display());
+        Ok(())
+    }
+}

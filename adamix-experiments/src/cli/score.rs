@@ -1,0 +1,146 @@
+//! `adamix score`.
+
+use std::path::PathBuf;
+
+use adamix_data::metrics::nlg::bleu::sacre;
+use adamix_data::metrics::nlg::{self, Kind, Options, Scores, mteval};
+use anyhow::{Result, anyhow};
+use clap::Args;
+use serde_json::json;
+
+use super::show;
+
+/// Score generated text as the official programs do, without Java, Perl or Python.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+References: the official E2E CSV, blocks of lines with a blank line between them, or WebNLG's numbered files.
+Hypotheses: one a line, or the E2E challenge's MR<TAB>output. METEOR reads the official 1.5 data from ADAMIX_METEOR
+or ~/.cache/adamix/meteor; without them all other scores are still given.
+
+Examples:
+  adamix score e2e --refs testset_w_refs.csv --hyps outputs.txt
+  adamix score e2e --refs refs.txt --hyps outputs.txt --python-mteval --json
+  adamix score bleu --refs refs.txt --hyps ours.txt --bootstrap 1000 --against theirs.txt")]
+pub struct Score {
+    /// e2e, webnlg, dart, or one score: bleu, multi-bleu-detok, nist, meteor, rouge-l, cider, ter, chrf.
+    #[arg(value_parser = |name: &str| name.parse::<Kind>())]
+    kind: Kind,
+    /// The references.
+    #[arg(long, value_name = "FILE")]
+    refs: PathBuf,
+    /// The outputs.
+    #[arg(long, value_name = "FILE")]
+    hyps: PathBuf,
+    /// Outputs of another system, compared by paired bootstrap.
+    #[arg(long, value_name = "FILE", requires = "bootstrap")]
+    against: Option<PathBuf>,
+    /// Bootstrap samples, for 95 % intervals.
+    #[arg(long, value_name = "SAMPLES")]
+    bootstrap: Option<usize>,
+    /// The bootstrap's seed.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// BLEU and NIST of E2E as the scripts' Python rewrite gives them (`-p`), not the Perl program.
+    #[arg(long)]
+    python_mteval: bool,
+    /// WebNLG and DART: lower-case and split outputs and references first, as LoRA and AdaMix do.
+    #[arg(long)]
+    lower_and_split: bool,
+    /// WebNLG and DART: count the empty segment that GenerationEval's TER finds at the end.
+    #[arg(long)]
+    phantom_segment: bool,
+    /// How sacreBLEU's BLEU splits texts: 13a, intl, char or none.
+    #[arg(long, default_value = "13a", value_parser = tokenizer)]
+    tokenizer: sacre::Tokenizer,
+    /// METEOR's data: a folder, a wheel or an index.
+    #[arg(long, value_name = "PATH")]
+    meteor: Option<PathBuf>,
+    /// Scores of every segment, too.
+    #[arg(long)]
+    segments: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Score {
+    pub fn run(self) -> Result<()> {
+        let options = Options {
+            mteval: if self.python_mteval {
+                mteval::Variant::Python
+            } else {
+                mteval::Variant::Perl
+            },
+            segments: self.segments,
+            bootstrap: self.bootstrap,
+            seed: self.seed,
+            meteor: self.meteor.clone(),
+            lower_and_split: self.lower_and_split,
+            phantom_segment: self.phantom_segment,
+            bleu: sacre::Settings {
+                tokenizer: self.tokenizer,
+                ..Default::default()
+            },
+            ..Options::default()
+        };
+        let scores = nlg::score_files(self.kind, &self.refs, &self.hyps, &options)
+            .map_err(|e| anyhow!("{e}"))?;
+        let comparison = match (&self.against, self.bootstrap) {
+            (Some(path), Some(samples)) => {
+                let other = nlg::score_files(self.kind, &self.refs, path, &options)
+                    .map_err(|e| anyhow!("{e}"))?;
+                Some(scores.compare(&other, self.seed, samples))
+            }
+            _ => None,
+        };
+        if self.json {
+            let mut value = serde_json::to_value(&scores)?;
+            if let Some(comparison) = comparison {
+                let by_name: serde_json::Map<_, _> = comparison
+                    .into_iter()
+                    .map(|(name, c)| (name, json!(c)))
+                    .collect();
+                value["against"] = by_name.into();
+            }
+            return show::json(&value);
+        }
+        print(&scores);
+        for (name, compared) in comparison.into_iter().flatten() {
+            println!(
+                "{name:<10} difference {:+.4}  [{:+.4}, {:+.4}]  p = {:.4}",
+                compared.difference, compared.low, compared.high, compared.p_value
+            );
+        }
+        Ok(())
+    }
+}
+
+/// A tokeniser by its name in sacreBLEU.
+fn tokenizer(name: &str) -> Result<sacre::Tokenizer, String> {
+    let value = serde_json::Value::String(name.to_owned());
+    serde_json::from_value(value).map_err(|_| format!("`{name}` is none of 13a, intl, char, none"))
+}
+
+fn print(scores: &Scores) {
+    for score in &scores.scores {
+        let value = score
+            .value
+            .map_or("-".to_owned(), |value| format!("{value:.4}"));
+        match &score.interval {
+            Some(interval) => println!(
+                "{:<10} {value}  [{:.4}, {:.4}]",
+                score.name, interval.low, interval.high
+            ),
+            None => println!("{:<10} {value}", score.name),
+        }
+        for segment in score.segments.iter().flatten() {
+            println!("  {segment:.6}");
+        }
+    }
+    if let Some(signature) = &scores.signature {
+        println!("{signature}");
+    }
+    for note in &scores.notes {
+        eprintln!("note: {note}");
+    }
+}
