@@ -142,10 +142,11 @@ mod tests {
 
     #[test]
     fn equals_values_by_hand() {
-        // -log p: 0.28768 (and 1.38629 for the other class), 0.69315 (both).
-        let plain = (0.287_682_07 + std::f32::consts::LN_2) / 2.0001;
+        // Probabilities 3/4 and 1/4 in the first row, 1/2 and 1/2 in the second.
+        let nll = |p: f32| -p.ln();
+        let plain = (nll(0.75) + nll(0.5)) / 2.0001;
         assert!((loss(0.0) - plain).abs() < 1e-6, "{}", loss(0.0));
-        let even = ((0.287_682_07 + 1.386_294_4) / 2.0 + std::f32::consts::LN_2) / 2.0001;
+        let even = ((nll(0.75) + nll(0.25)) / 2.0 + nll(0.5)) / 2.0001;
         let smooth = 0.9 * plain + 0.1 * even;
         assert!((loss(0.1) - smooth).abs() < 1e-6, "{}", loss(0.1));
     }

@@ -206,7 +206,12 @@ mod tests {
                 };
                 let full = beam.search_with(&model, &prompts, false).unwrap();
                 let early = beam.search(&model, &prompts).unwrap();
-                assert_eq!(early, full);
+                // A product over fewer rows may round differently.
+                for (early, full) in early.iter().zip(&full) {
+                    assert_eq!(early.tokens, full.tokens);
+                    let far = (early.score - full.score).abs();
+                    assert!(far < 1e-5 * full.score.abs(), "{early:?} {full:?}");
+                }
                 shorter += full.iter().filter(|h| h.tokens.len() < 20).count();
                 for (prompt, hypothesis) in prompts.iter().zip(&full) {
                     let alone = beam.search(&model, &[prompt]).unwrap();

@@ -126,13 +126,16 @@ mod tests {
         }
     }
 
-    /// Probabilities 0.1, 0.6, 0.3.
-    const LOGITS: [f32; 3] = [-2.302_585, -0.510_825_6, -1.203_972_8];
+    const PROBABILITIES: [f32; 3] = [0.1, 0.6, 0.3];
+
+    fn logits() -> [f32; 3] {
+        PROBABILITIES.map(f32::ln)
+    }
 
     #[test]
     fn filters_keep_what_they_say() {
         let tokens = |s: Sample| -> Vec<u32> {
-            let kept = s.distribution(&LOGITS);
+            let kept = s.distribution(&logits());
             kept.into_iter().map(|(token, _)| token).collect()
         };
         assert_eq!(tokens(sample(1.0, None, 1.0)), [1, 2, 0]);
@@ -148,7 +151,7 @@ mod tests {
         let (key, n) = (Key::new(5), 20_000);
         let mut counts = [0f64; 3];
         for i in 0..n {
-            counts[sample(1.0, None, 1.0).draw(&LOGITS, key.fold(i)) as usize] += 1.0;
+            counts[sample(1.0, None, 1.0).draw(&logits(), key.fold(i)) as usize] += 1.0;
         }
         // Chi-square with 2 degrees of freedom: 13.82 is the 0.999 quantile.
         let chi2: f64 = counts
@@ -159,7 +162,7 @@ mod tests {
         assert!(chi2 < 13.82, "{counts:?}");
         // Squared probabilities at temperature 0.5: 0.36 / 0.46.
         let cold = sample(0.5, None, 1.0);
-        let likeliest = (0..n).filter(|i| cold.draw(&LOGITS, key.fold(*i)) == 1);
+        let likeliest = (0..n).filter(|i| cold.draw(&logits(), key.fold(*i)) == 1);
         let share = likeliest.count() as f64 / n as f64;
         assert!((share - 0.36 / 0.46).abs() < 0.01, "{share}");
     }
