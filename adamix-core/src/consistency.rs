@@ -35,14 +35,21 @@ fn kl(target: Tensor<2>, pulled: Tensor<2>, detach: bool) -> Tensor<1> {
     (target.clone().exp() * (target - pulled)).sum() / batch
 }
 
-/// The mean squared distance of two outputs of a regression; with `detach` each output is pulled
-/// towards the other taken as a constant, which has the same value and gradient.
+/// The mean squared distance of two outputs of a regression.
+///
+/// With `detach` each output is pulled towards the other taken as a constant, `0.5 [(a - sg b)^2 + (b - sg a)^2]`,
+/// as [`symmetric_kl`] does it: the value is the same, the gradient half of `(a - b)^2`'s.
 ///
 /// # Shapes
 /// - `first`, `second`: `[batch, 1]`
 /// - output: `[1]`
-pub fn squared_distance(first: Tensor<2>, second: Tensor<2>) -> Tensor<1> {
-    (first - second).square().mean()
+pub fn squared_distance(first: Tensor<2>, second: Tensor<2>, detach: bool) -> Tensor<1> {
+    if !detach {
+        return (first - second).square().mean();
+    }
+    let pulled = (first.clone() - second.clone().detach()).square();
+    let pulling = (second - first.detach()).square();
+    (pulled + pulling).mean() * 0.5
 }
 
 #[cfg(test)]
@@ -82,5 +89,22 @@ mod tests {
             (gradient[0] - 0.125).abs() < 1e-6 && (gradient[1] + 0.125).abs() < 1e-6,
             "{gradient:?}"
         );
+    }
+
+    #[test]
+    fn a_detached_distance_has_the_value_and_half_the_gradient() {
+        let device = Device::flex().autodiff();
+        let run = |detach| {
+            let first = Tensor::<2>::from_data([[3.0], [1.0]], &device).require_grad();
+            let second = Tensor::<2>::from_data([[1.0], [1.0]], &device).require_grad();
+            let loss = squared_distance(first.clone(), second, detach);
+            let gradient = first.grad(&loss.backward()).unwrap();
+            (
+                loss.into_scalar::<f32>(),
+                gradient.into_data().try_to_vec::<f32>().unwrap()[0],
+            )
+        };
+        assert_eq!(run(false), (2.0, 2.0));
+        assert_eq!(run(true), (2.0, 1.0));
     }
 }

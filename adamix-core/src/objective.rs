@@ -83,7 +83,7 @@ impl Consistency {
     pub fn loss(&self, first: Tensor<2>, second: Tensor<2>, targets: &Targets) -> Tensor<1> {
         match targets {
             Targets::Classes(_) => symmetric_kl(first, second, self.detach),
-            Targets::Scores(_) => squared_distance(first, second),
+            Targets::Scores(_) => squared_distance(first, second, self.detach),
         }
     }
 }
