@@ -49,7 +49,6 @@ impl Unigram {
     /// Counts the ordinary tokens of rows.
     pub(super) fn new(rows: &Rows, indices: &[u32], vocab_size: usize) -> Self {
         let mut counts = vec![1f64; vocab_size];
-        counts[..SPECIAL.len()].fill(0.0);
         for id in indices.iter().flat_map(|row| rows.row(*row)) {
             if *id as usize >= SPECIAL.len() {
                 counts[*id as usize] += 1.0;
@@ -59,17 +58,28 @@ impl Unigram {
         Self(counts.iter().map(|count| (all / count).ln()).collect())
     }
 
+    /// The logarithms of the frequencies; special tokens count as one occurrence.
+    pub(super) fn log_frequencies(&self) -> Vec<f32> {
+        self.0.iter().map(|loss| -*loss as f32).collect()
+    }
+
     /// The sum over labels.
     fn loss(&self, labels: &[u32]) -> f64 {
         labels.iter().map(|id| self.0[*id as usize]).sum()
     }
 }
 
+/// How every measurement hides tokens, whatever a training does: so that figures compare.
+const BERT: Masking = Masking {
+    rate: 0.15,
+    masked: 0.8,
+    random: 0.1,
+};
+
 /// Rows with what a measurement of them needs.
 #[derive(Debug)]
 pub(super) struct Measure<'a> {
     pub encoder: &'a EncoderConfig,
-    pub masking: &'a Masking,
     pub unigram: &'a Unigram,
     /// Masks are drawn from it: the same in every measurement.
     pub key: Key,
@@ -92,7 +102,7 @@ impl Measure<'_> {
             let mut masked = Masked::default();
             for row in batch {
                 let key = self.key.fold(u64::from(*row));
-                masked.push(rows.row(*row), self.encoder.vocab_size, self.masking, key);
+                masked.push(rows.row(*row), self.encoder.vocab_size, &BERT, key);
             }
             if masked.places.is_empty() {
                 continue;

@@ -7,6 +7,7 @@
 mod checkpoint;
 mod config;
 mod corpus;
+mod initialise;
 mod masking;
 mod measure;
 mod record;
@@ -106,14 +107,17 @@ pub fn run(
     let key = Key::new(config.seed);
     let measure = Measure {
         encoder: &encoder,
-        masking: &config.masking,
         unigram: &unigram,
         key: key.purpose("held-out"),
         device: &device,
     };
 
     let fresh = Source::random(key.purpose("initialisation"), &device);
-    let mut model = MaskedLm::build(&encoder, &fresh)?;
+    let mut model = initialise::informed(
+        MaskedLm::build(&encoder, &fresh)?,
+        &encoder,
+        unigram.log_frequencies(),
+    )?;
     let parameters: usize = parameter::parameters(&model)
         .iter()
         .map(parameter::ParameterInfo::count)

@@ -58,7 +58,8 @@ pub struct DataRecord {
     pub tokens: usize,
 }
 
-/// A measurement on rows that were not trained on, 15 % or so of their tokens to be guessed.
+/// A measurement on rows that were not trained on, with tokens hidden as in BERT (15 %; 80/10/10), whatever the
+/// training did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldOut {
     /// `corpus`, or the name of the held-out file.
