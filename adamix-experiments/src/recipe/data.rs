@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::config::{Custom, RunConfig, Schedule};
 
 /// Rows of the synthetic task: training, development.
-const SYNTHETIC_ROWS: (usize, usize) = (1200, 400);
+const SYNTHETIC_ROWS: (usize, usize) = (2400, 500);
 
 /// The splits that a run needs.
 #[derive(Clone, Debug)]
