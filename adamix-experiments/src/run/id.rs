@@ -1,6 +1,7 @@
 //! A run's id: the hash of everything that decides its outcome.
 
 use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
 use crate::config::RunConfig;
 
@@ -21,14 +22,18 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity of a config on these files.
+    /// The identity of a config on these files. Only keys that differ from their defaults are hashed, so that
+    /// a key which is added later does not make another run of every run before; a default that changes its
+    /// meaning raises [`SEMANTICS`].
     pub fn new(config: &RunConfig, base_hash: &str, data_hash: &str) -> Self {
         let plain = RunConfig {
             data: String::new(),
             model: String::new(),
             ..config.clone()
         };
-        let text = toml::to_string(&plain).expect("a config serialises");
+        let table = |config| Table::try_from(config).expect("a config is a table");
+        let chosen = difference(table(plain), &table(RunConfig::default()));
+        let text = toml::to_string(&chosen).expect("a table serialises");
         let whole = format!("{SEMANTICS}\n{base_hash}\n{data_hash}\n{text}");
         Self {
             id: blake3::hash(whole.as_bytes()).to_hex()[..16].to_owned(),
@@ -39,9 +44,34 @@ impl Identity {
     }
 }
 
+/// The part of a config that is not as the defaults are.
+fn difference(given: Table, default: &Table) -> Table {
+    let differs = |(name, value): (String, Value)| match (value, default.get(&name)) {
+        (Value::Table(given), Some(Value::Table(default))) => {
+            let inner = difference(given, default);
+            (!inner.is_empty()).then_some((name, Value::Table(inner)))
+        }
+        (value, Some(default)) if value == *default => None,
+        (value, _) => Some((name, value)),
+    };
+    given.into_iter().filter_map(differs).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_differs_from_the_defaults_counts() {
+        let mut config = RunConfig::default();
+        config.optimizer.learning_rate = 0.5;
+        let table = |config: &RunConfig| Table::try_from(config).unwrap();
+        let chosen = difference(table(&config), &table(&RunConfig::default()));
+        assert_eq!(
+            toml::to_string(&chosen).unwrap(),
+            "[optimizer]\nlearning_rate = 0.5\n"
+        );
+    }
 
     #[test]
     fn contents_count_and_paths_do_not() {

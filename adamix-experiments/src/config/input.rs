@@ -1,0 +1,64 @@
+//! What becomes of the texts.
+
+use adamix_data::Order;
+use serde::{Deserialize, Serialize};
+
+/// What becomes of the texts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Input {
+    /// Longest input in tokens; longer ones are cut, the longer text of a pair first.
+    pub max_length: usize,
+    /// Up to where a batch is padded.
+    pub pad: Pad,
+    /// How an epoch's batches are formed.
+    pub order: EpochOrder,
+    /// With `order = "bucketed"`: how many batches are sorted by length together.
+    pub window: usize,
+    /// Rows of the training file that are used, from the top; 0 for all.
+    pub train_rows: usize,
+}
+
+/// Up to where a batch is padded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pad {
+    /// Its longest row.
+    Batch,
+    /// `max_length`, as the released code.
+    Max,
+}
+
+/// How an epoch's batches are formed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EpochOrder {
+    /// A permutation, cut.
+    Shuffled,
+    /// Rows of like length together, the batches shuffled.
+    Bucketed,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self {
+            max_length: 128,
+            pad: Pad::Batch,
+            order: EpochOrder::Bucketed,
+            window: 50,
+            train_rows: 0,
+        }
+    }
+}
+
+impl Input {
+    /// The order in the data crate's terms.
+    pub fn epoch_order(&self) -> Order {
+        match self.order {
+            EpochOrder::Shuffled => Order::Shuffled,
+            EpochOrder::Bucketed => Order::Bucketed {
+                window: self.window,
+            },
+        }
+    }
+}
