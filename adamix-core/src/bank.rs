@@ -31,6 +31,23 @@ impl Bank {
         }
     }
 
+    /// `count` tables of vectors, kept as maps without bias; [`Bank::table`] reads them.
+    pub fn tables(
+        count: usize,
+        [rows, width]: [usize; 2],
+        initializer: Initializer,
+        key: Key,
+        device: &Device,
+    ) -> Self {
+        let expert = |i| {
+            let values = initializer.sample(key.fold(i as u64), rows * width);
+            Linear::from_values([rows, width], values, None, device)
+        };
+        Self {
+            experts: (0..count).map(expert).collect(),
+        }
+    }
+
     /// How many experts a policy chooses from.
     pub fn len(&self) -> usize {
         self.experts.len()
@@ -54,6 +71,21 @@ impl Bank {
             Choice::One(expert) => self.experts[*expert].forward(x),
             Choice::PerExample(experts) => self.forward_per_example(x, experts),
         }
+    }
+
+    /// The chosen table itself: what the bank makes of the identity.
+    ///
+    /// # Shapes
+    /// - output: `[batch, rows, width]`, or `[1, rows, width]` where all examples have the same
+    pub fn table(&self, batch: usize, choice: &Choice) -> Tensor<3> {
+        let weight = self.experts[0].weight.val();
+        let rows = weight.dims()[0];
+        let batch = match choice {
+            Choice::One(_) => 1,
+            Choice::PerExample(_) => batch,
+        };
+        let identity = Tensor::<2>::eye(rows, &weight.device()).unsqueeze::<3>();
+        self.forward(identity.expand([batch, rows, rows]), choice)
     }
 
     /// One batched product with the weights gathered along the batch.
