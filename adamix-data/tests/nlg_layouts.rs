@@ -202,7 +202,7 @@ fn broken_files_are_named_with_the_line() {
             webnlg,
             "a.xml",
             b"<b>\n<entry category='x'>\n<mtriple>a | b | c</mtriple>\n",
-            "a.xml:5: the file ends inside",
+            "a.xml:4: the file ends inside",
         ),
         (
             webnlg,

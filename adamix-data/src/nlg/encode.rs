@@ -1,4 +1,4 @@
-//! Pairs as tokens: context and separator, then the text and its end (facts of the released code).
+//! Pairs as tokens: context and separator, then the text and its end, as the released code has them.
 
 use super::Pair;
 use crate::error::DataError;
