@@ -357,9 +357,10 @@ mod tests {
 
     #[test]
     fn names_and_shapes_are_those_of_the_files() {
-        let mixture = BottleneckConfig::new(2)
-            .with_experts(2)
-            .init(8, Key::new(1), &Device::flex());
+        let mixture =
+            BottleneckConfig::new(2)
+                .with_experts(2)
+                .init(8, Key::new(1), &Device::flex());
         let infos = parameters(&mixture);
         let names: Vec<_> = infos
             .iter()

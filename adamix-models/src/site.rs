@@ -3,9 +3,10 @@
 //! A model lists its places ([`Adaptable::slots`]); all else here follows: attaching, the sites that a
 //! policy decides for, merging, and what an adapter's file says.
 
+use adamix_core::account::MARK;
 use adamix_core::adaptation::{Adaptation, AdaptationConfig, Placement, ScaledSide};
 use adamix_core::merging::MergeRule;
-use adamix_core::parameter::Named;
+use adamix_core::parameter::{self, Named, ParameterInfo};
 use adamix_core::routing::Site;
 use adamix_keys::Key;
 use burn::tensor::Device;
@@ -186,6 +187,9 @@ pub enum SiteError {
         /// Why not, if more is to be said.
         reason: &'static str,
     },
+    /// A pattern that names no parameter of the base model.
+    #[error("no parameter of the base model is named by `{0}`")]
+    NoParameter(String),
     /// A place that already holds something.
     #[error("`{site}` would hold two adaptations")]
     Occupied {
@@ -235,6 +239,36 @@ pub trait Adaptable: Named {
         let shift = shifts.max().unwrap_or(0);
         self.shift_positions(shift);
         Ok(self)
+    }
+
+    /// Trains parameters of the base model too, by patterns of their names ([`names`]), in the last `layers`
+    /// layers only if that is not 0.
+    ///
+    /// # Errors
+    /// If a pattern names no parameter.
+    fn unfreeze(self, patterns: &[String], layers: usize) -> Result<Self, SiteError> {
+        if patterns.is_empty() {
+            return Ok(self);
+        }
+        let all = parameter::parameters(&self);
+        let of_base = |info: &ParameterInfo| !info.name.contains(MARK);
+        for pattern in patterns {
+            if !all.iter().any(|p| of_base(p) && names(pattern, &p.name)) {
+                return Err(SiteError::NoParameter(pattern.clone()));
+            }
+        }
+        let layer = |info: &ParameterInfo| layer_of(&info.name);
+        let end = all
+            .iter()
+            .filter_map(layer)
+            .max()
+            .map_or(0, |last| last + 1);
+        let is_deep =
+            |info: &ParameterInfo| layers == 0 || layer(info).is_some_and(|i| i + layers >= end);
+        Ok(parameter::set_trainable(self, |info| {
+            let named = patterns.iter().any(|pattern| names(pattern, &info.name));
+            info.trainable || (named && of_base(info) && is_deep(info))
+        }))
     }
 
     /// The sites that a policy decides for, from the first layer up.
@@ -355,6 +389,12 @@ fn glob(pattern: &str, text: &str) -> bool {
     }
 }
 
+/// Whether a pattern's segments stand together anywhere in a parameter's name; `*` alone names all.
+pub fn names(pattern: &str, name: &str) -> bool {
+    let segments: Vec<&str> = name.split('.').collect();
+    (1..=segments.len()).any(|end| matches(pattern, &segments[..end].join(".")))
+}
+
 /// The number of the layer that a path is in.
 pub fn layer_of(path: &str) -> Option<usize> {
     path.split('.').find_map(|segment| segment.parse().ok())
@@ -404,5 +444,21 @@ mod tests {
         assert_eq!(layer_of("transformer.wte"), None);
         assert_eq!(ending("transformer.h.3.attn.c_attn.q"), "attn.c_attn.q");
         assert_eq!(ending("transformer.wte"), "transformer.wte");
+    }
+
+    #[test]
+    fn parameters_are_named_by_any_run_of_segments() {
+        let name = "bert.encoder.layer.11.attention.output.LayerNorm.bias";
+        for pattern in [
+            "bias",
+            "LayerNorm",
+            "layer.11",
+            "output.LayerNorm",
+            "*",
+            name,
+        ] {
+            assert!(names(pattern, name), "{pattern}");
+        }
+        assert!(!names("layer.1", name) && !names("layer.bias", name));
     }
 }

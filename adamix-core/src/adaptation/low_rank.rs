@@ -49,7 +49,12 @@ impl LowRankConfig {
     /// The factor of the update.
     pub fn scale(&self) -> f64 {
         let rank = self.rank as f64;
-        self.alpha / if self.rank_stabilized { rank.sqrt() } else { rank }
+        self.alpha
+            / if self.rank_stabilized {
+                rank.sqrt()
+            } else {
+                rank
+            }
     }
 
     /// A fresh trainable mixture for a map of `[input, output]`: A uniform in `±1/sqrt(input)` (the
@@ -180,7 +185,8 @@ mod tests {
         let weights = |i: usize| values(mixture.down.experts[i].weight.val());
         assert_eq!(weights(0), weights(2));
         assert!(weights(0).iter().all(|v| v.abs() <= 1.0 / 6f32.sqrt()));
-        let update = values(mixture.forward(input(&device), &Context::new(&Decision::diagonal(2, 3, 1))));
+        let update =
+            values(mixture.forward(input(&device), &Context::new(&Decision::diagonal(2, 3, 1))));
         assert!(update.iter().all(|v| *v == 0.0));
         let distinct =
             LowRankConfig::new(2)

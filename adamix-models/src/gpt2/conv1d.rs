@@ -41,8 +41,7 @@ impl Conv1D {
     /// - input: `[batch, tokens, in]`
     /// - output: `[batch, tokens, out]`
     pub fn forward(&self, x: Tensor<3>, pass: &Pass<'_>, site: &str) -> Tensor<3> {
-        let frozen =
-            |x| adamix_kernels::linear(x, self.weight.val(), Some(self.bias.val()));
+        let frozen = |x| adamix_kernels::linear(x, self.weight.val(), Some(self.bias.val()));
         match &self.adamix {
             None => frozen(x),
             Some(adaptation) => adaptation.around(x, frozen, &pass.context(site, adaptation)),

@@ -56,8 +56,7 @@ impl FusedAttentionMap {
     pub fn forward(&self, x: Tensor<3>, pass: &Pass<'_>, site: &str) -> [Tensor<4>; 3] {
         let [batch, tokens, width] = x.dims();
         let (heads, head) = (self.heads, width / self.heads);
-        let frozen =
-            |x| adamix_kernels::linear(x, self.weight.val(), Some(self.bias.val()));
+        let frozen = |x| adamix_kernels::linear(x, self.weight.val(), Some(self.bias.val()));
         let y = match &self.adamix {
             None => frozen(x.clone()),
             Some(adaptation) => {
