@@ -140,10 +140,8 @@ impl<'de> Deserializer<'de> for &'de Value {
         visitor: V,
     ) -> Result<V::Value, ValueError> {
         match self {
-            Value::Text(text) => {
-                IntoDeserializer::<ValueError>::into_deserializer(text.as_str())
-                    .deserialize_enum(name, variants, visitor)
-            }
+            Value::Text(text) => IntoDeserializer::<ValueError>::into_deserializer(text.as_str())
+                .deserialize_enum(name, variants, visitor),
             other => other.deserialize_any(visitor),
         }
     }

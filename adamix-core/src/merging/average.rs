@@ -33,7 +33,9 @@ impl Average {
 
     /// Takes in the values after one more step.
     pub fn update(&mut self, values: BTreeMap<String, HostTensor>) {
-        let decay = self.decay.min(self.steps as f64 / (self.steps as f64 + 1.0));
+        let decay = self
+            .decay
+            .min(self.steps as f64 / (self.steps as f64 + 1.0));
         self.steps += 1;
         for (name, new) in values {
             let Some(old) = self.values.get_mut(&name) else {

@@ -57,9 +57,8 @@ pub struct ByPlace {
 
 impl ByPlace {
     fn rule(&self, module: &str, side: Side) -> &Arc<dyn MergeRule> {
-        let fits = |o: &&Override| {
-            o.modules.matches(module) && o.side.is_none_or(|wanted| wanted == side)
-        };
+        let fits =
+            |o: &&Override| o.modules.matches(module) && o.side.is_none_or(|wanted| wanted == side);
         let found = self.overrides.iter().find(fits);
         found.map_or(&self.otherwise, |o| &o.rule)
     }
@@ -102,7 +101,11 @@ mod tests {
             ("*", "", true),
             ("a*a", "a", false),
         ] {
-            assert_eq!(Pattern::new(pattern).matches(name), fits, "{pattern} {name}");
+            assert_eq!(
+                Pattern::new(pattern).matches(name),
+                fits,
+                "{pattern} {name}"
+            );
         }
     }
 }

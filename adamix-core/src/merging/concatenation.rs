@@ -33,7 +33,9 @@ impl MergeRule for Concatenation {
         let output = pair.up[0].shape()[1];
         // Down: the columns of all experts next to each other; up: their rows below each other.
         let mut down = Vec::with_capacity(input * width * count);
-        let downs: Vec<Vec<f32>> = (0..count).map(|i| pair.expert(i).0.weight_values()).collect();
+        let downs: Vec<Vec<f32>> = (0..count)
+            .map(|i| pair.expert(i).0.weight_values())
+            .collect();
         for row in 0..input {
             for values in &downs {
                 down.extend_from_slice(&values[row * width..(row + 1) * width]);

@@ -45,7 +45,11 @@ impl MergeRule for Dare {
             let key = key.purpose(&place.in_expert(i));
             let keep = |(j, value): (usize, &f32)| {
                 let kept = key.fold(j as u64).uniform() < self.density;
-                if kept { (f64::from(*value) / self.density) as f32 } else { 0.0 }
+                if kept {
+                    (f64::from(*value) / self.density) as f32
+                } else {
+                    0.0
+                }
             };
             values.iter().enumerate().map(keep).collect()
         });

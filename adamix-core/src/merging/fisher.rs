@@ -32,7 +32,11 @@ impl MergeRule for Fisher {
         });
         let information: Vec<&Vec<f32>> = information.collect::<Result<_, _>>()?;
         // A floor relative to the parameter's mean information: the plain mean where there is none.
-        let total: f64 = information.iter().flat_map(|f| f.iter()).map(|v| f64::from(*v)).sum();
+        let total: f64 = information
+            .iter()
+            .flat_map(|f| f.iter())
+            .map(|v| f64::from(*v))
+            .sum();
         let count = (experts.len() * experts[0].len()).max(1) as f64;
         let floor = (1e-6 * total / count).max(f64::MIN_POSITIVE * 1e30);
         let merged = (0..experts[0].len()).map(|j| {

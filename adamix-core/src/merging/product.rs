@@ -71,7 +71,11 @@ fn truncated(pair: &Pair<'_>, rank: usize) -> (DMatrix<f64>, DMatrix<f64>) {
     );
     let kept = rank.min(svd.singular_values.len());
     let root = DMatrix::from_fn(kept, rank, |i, j| {
-        if i == j { svd.singular_values[i].sqrt() } else { 0.0 }
+        if i == j {
+            svd.singular_values[i].sqrt()
+        } else {
+            0.0
+        }
     });
     (
         down.q() * left.columns(0, kept) * &root,
