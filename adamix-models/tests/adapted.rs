@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use adamix_core::adaptation::{BottleneckConfig, Share};
 use adamix_core::merging::Uniform;
-use adamix_core::mixture::{MixtureConfig, Share};
 use adamix_core::objective::{StepLoss, Targets};
 use adamix_core::optimizer::{AdamW, AdamWConfig};
 use adamix_core::parameter::{self, HostTensor};
@@ -38,7 +38,7 @@ fn model(share: Share, device: &Device) -> SequenceClassifier {
         .build_all(&Source::random(Key::new(1), device))
         .unwrap();
     let model = parameter::set_trainable(model, |info| info.name.starts_with("classifier"));
-    let mixture = MixtureConfig::new(16, 4)
+    let mixture = BottleneckConfig::new(16, 4)
         .with_share(share)
         .with_initializer_range(0.3);
     model.attach(&mixture, Key::new(2), device)

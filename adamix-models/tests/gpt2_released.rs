@@ -8,9 +8,8 @@ mod shared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use adamix_core::low_rank::LowRankConfig;
+use adamix_core::adaptation::{LowRankConfig, Share};
 use adamix_core::merging::Uniform;
-use adamix_core::mixture::Share;
 use adamix_core::objective::language_model::{LanguageModelObjective, NextTokens};
 use adamix_core::parameter::{self, HostTensor};
 use adamix_core::routing::{Choice, Decision, Routes, Site};

@@ -215,7 +215,10 @@ mod tests {
         let config = read(None, &settings.map(str::to_owned)).unwrap();
         assert_eq!(config.optimizer.learning_rate, 3e-4);
         assert_eq!(config.task, "mrpc");
-        assert_eq!(config.adaptation.share, adamix_core::mixture::Share::None);
+        assert_eq!(
+            config.adaptation.share,
+            adamix_core::adaptation::Share::None
+        );
         assert!(config.backbone.train_pooler);
     }
 

@@ -1,8 +1,8 @@
 //! Sequence classification and regression on an encoder, with or without mixtures in its layers.
 
+use adamix_core::adaptation::BottleneckConfig;
 use adamix_core::linear::Linear;
 use adamix_core::merging::MergeRule;
-use adamix_core::mixture::MixtureConfig;
 use adamix_core::parameter::Named;
 use adamix_core::routing::Site;
 use adamix_keys::Key;
@@ -149,7 +149,7 @@ impl SequenceClassifier {
     /// Puts a fresh mixture into the feed-forward output of every layer.
     pub fn attach(
         mut self,
-        config: &MixtureConfig,
+        config: &BottleneckConfig,
         key: Key,
         device: &burn::tensor::Device,
     ) -> Self {

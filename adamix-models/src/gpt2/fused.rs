@@ -1,6 +1,6 @@
 //! The one map that makes queries, keys and values, and the low-rank mixture on it.
 
-use adamix_core::low_rank::{LowRankConfig, LowRankMixture};
+use adamix_core::adaptation::{LowRank, LowRankConfig};
 use adamix_core::merging::MergeRule;
 use adamix_core::random::Initializer;
 use adamix_core::routing::Decision;
@@ -16,9 +16,9 @@ use crate::pass::Pass;
 #[derive(Module, Debug)]
 pub struct FusedLowRank {
     /// Of the queries.
-    pub q: LowRankMixture,
+    pub q: LowRank,
     /// Of the values.
-    pub v: LowRankMixture,
+    pub v: LowRank,
     dropout: f64,
 }
 

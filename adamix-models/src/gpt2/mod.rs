@@ -23,9 +23,8 @@ pub use input::{DecoderInput, InputError};
 pub use mlp::Mlp;
 pub use transformer::{EmbeddingTable, Transformer};
 
-use adamix_core::low_rank::LowRankConfig;
+use adamix_core::adaptation::{BottleneckConfig, LowRankConfig};
 use adamix_core::merging::MergeRule;
-use adamix_core::mixture::MixtureConfig;
 use adamix_core::parameter::Named;
 use adamix_core::routing::Site;
 use adamix_keys::Key;
@@ -107,7 +106,7 @@ impl Gpt2 {
 
     /// Puts a fresh mixture of adapters behind the feed-forward half of every layer
     /// ([`Gpt2Config::adapter`] gives the released shape).
-    pub fn attach_adapters(mut self, config: &MixtureConfig, key: Key, device: &Device) -> Self {
+    pub fn attach_adapters(mut self, config: &BottleneckConfig, key: Key, device: &Device) -> Self {
         for (i, block) in self.transformer.h.iter_mut().enumerate() {
             let key = key.purpose(&Self::mlp_site(i));
             block.mlp.adamix = Some(config.init(key, device));
