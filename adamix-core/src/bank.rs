@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::linear::Linear;
-use crate::merging::MergeRule;
+use crate::merging::{MergeError, MergeRule, Place, Side};
 use crate::random::Initializer;
 use crate::routing::Choice;
 
@@ -112,10 +112,23 @@ impl Bank {
             .unsqueeze_dim(1)
     }
 
-    /// The bank of one expert that `rule` makes of this one.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
+    /// The bank of one that `rule` makes of a bank that has no other side; `module` is its mixture's path.
+    ///
+    /// # Errors
+    /// If the rule cannot merge it.
+    pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
+        match self.experts.as_slice() {
+            [_] => Ok(self.clone()),
+            experts => Ok(Self::of(
+                rule.merge(experts, &Place::side(module, Side::Down))?,
+            )),
+        }
+    }
+
+    /// A bank of one projection.
+    pub fn of(expert: Linear) -> Self {
         Self {
-            experts: vec![rule.merge(&self.experts)],
+            experts: vec![expert],
         }
     }
 }

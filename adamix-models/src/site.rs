@@ -5,7 +5,7 @@
 
 use adamix_core::account::MARK;
 use adamix_core::adaptation::{Adaptation, AdaptationConfig, Placement, ScaledSide};
-use adamix_core::merging::MergeRule;
+use adamix_core::merging::{MergeError, MergeRule};
 use adamix_core::parameter::{self, Named, ParameterInfo};
 use adamix_core::routing::Site;
 use adamix_keys::Key;
@@ -116,6 +116,14 @@ impl Slot<'_> {
         let scales_input =
             matches!(config, AdaptationConfig::Scale(c) if c.side == ScaledSide::Input);
         self.role.accepts(config) && !(self.part.is_some() && scales_input)
+    }
+
+    /// The path under which its parameters are filed.
+    fn module(&self) -> String {
+        match self.part {
+            None => format!("{}{}", self.site, MARK.trim_end_matches('.')),
+            Some(part) => format!("{}{MARK}{part}", self.site),
+        }
     }
 
     /// The site with its part.
@@ -289,12 +297,18 @@ pub trait Adaptable: Named {
     }
 
     /// The model that serves: every mixture made one module by `rule`, outside autodiff.
-    fn merged(&self, rule: &dyn MergeRule) -> Self {
+    ///
+    /// # Errors
+    /// If the rule cannot merge one of them.
+    fn merged(&self, rule: &dyn MergeRule) -> Result<Self, MergeError> {
         let mut model = self.valid();
         for slot in model.slots() {
-            *slot.holds = slot.holds.as_ref().map(|mixture| mixture.merged(rule));
+            let path = slot.module();
+            if let Some(mixture) = slot.holds {
+                *mixture = mixture.merged(rule, &path)?;
+            }
         }
-        model
+        Ok(model)
     }
 
     /// What is attached, with the paths of its places: what [`Adaptable::attach`] rebuilds.

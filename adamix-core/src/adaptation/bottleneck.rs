@@ -10,7 +10,7 @@ use super::{Activation, Context, Share, gate};
 use crate::bank::Bank;
 use crate::layer_norm::LayerNorm;
 use crate::linear::Linear;
-use crate::merging::MergeRule;
+use crate::merging::{MergeError, MergeRule, Pair};
 use crate::random::Initializer;
 
 /// What of a block an adapter reads, and where it adds.
@@ -156,13 +156,22 @@ impl Bottleneck {
         }
     }
 
-    /// The single module that `rule` makes of both banks, each side merged on its own.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
-        Self {
-            down: self.down.merged(rule),
-            up: self.up.merged(rule),
+    /// The single module that `rule` makes of both banks; `module` is this mixture's path.
+    ///
+    /// # Errors
+    /// If the rule cannot merge this mixture.
+    pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
+        let [down, up] = rule.merge_pair(&Pair {
+            module,
+            down: &self.down.experts,
+            up: &self.up.experts,
+            linear: self.config.activation == Activation::Identity,
+        })?;
+        Ok(Self {
+            down: Bank::of(down),
+            up: Bank::of(up),
             ..self.clone()
-        }
+        })
     }
 }
 
@@ -188,7 +197,8 @@ mod tests {
                 .with_initializer_range(0.5)
                 .init(8, Key::new(1), &device);
             let merged = mixture
-                .merged(&Uniform)
+                .merged(&Uniform {}, "adamix")
+                .unwrap()
                 .forward(input(&device), &Context::new(&Decision::SINGLE));
             let first = mixture.forward(input(&device), &Context::new(&Decision::SINGLE));
             (merged - first).abs().max().into_scalar::<f32>()

@@ -30,7 +30,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::merging::MergeRule;
+use crate::merging::{MergeError, MergeRule};
 use crate::parameter::Named;
 
 /// The shape of an adaptation, before it knows the widths of its place.
@@ -116,15 +116,18 @@ impl Adaptation {
         }
     }
 
-    /// The single module that `rule` makes of it, each bank merged on its own.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
-        match self {
-            Self::Bottleneck(module) => Self::Bottleneck(module.merged(rule)),
-            Self::LowRank(module) => Self::LowRank(module.merged(rule)),
-            Self::Scale(module) => Self::Scale(module.merged(rule)),
-            Self::Prefix(module) => Self::Prefix(module.merged(rule)),
-            Self::VirtualTokens(module) => Self::VirtualTokens(module.merged(rule)),
-        }
+    /// The single module that `rule` makes of it; `module` is its path, up to `.adamix`.
+    ///
+    /// # Errors
+    /// If the rule cannot merge it.
+    pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
+        Ok(match self {
+            Self::Bottleneck(mixture) => Self::Bottleneck(mixture.merged(rule, module)?),
+            Self::LowRank(mixture) => Self::LowRank(mixture.merged(rule, module)?),
+            Self::Scale(mixture) => Self::Scale(mixture.merged(rule, module)?),
+            Self::Prefix(mixture) => Self::Prefix(mixture.merged(rule, module)?),
+            Self::VirtualTokens(mixture) => Self::VirtualTokens(mixture.merged(rule, module)?),
+        })
     }
 
     /// The rate at which its input is dropped in training.

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor};
 use super::{Context, gate};
 use crate::bank::Bank;
 use crate::linear::Linear;
-use crate::merging::MergeRule;
+use crate::merging::{MergeError, MergeRule};
 use crate::random::Initializer;
 
 /// The shape of a prefix.
@@ -107,11 +107,14 @@ impl Prefix {
     }
 
     /// The single prefix that `rule` makes of both banks.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
-        Self {
-            key: self.key.merged(rule),
-            value: self.value.merged(rule),
+    ///
+    /// # Errors
+    /// If the rule cannot merge it.
+    pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
+        Ok(Self {
+            key: self.key.merged(rule, module)?,
+            value: self.value.merged(rule, module)?,
             ..self.clone()
-        }
+        })
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Context;
 use crate::bank::Bank;
 use crate::linear::Linear;
-use crate::merging::MergeRule;
+use crate::merging::{MergeError, MergeRule};
 
 /// What of a map is scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,10 +85,13 @@ impl Scale {
     }
 
     /// The single scaling that `rule` makes of the bank.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
-        Self {
-            scale: self.scale.merged(rule),
-            side: self.side,
-        }
+    ///
+    /// # Errors
+    /// If the rule cannot merge it.
+    pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
+        Ok(Self {
+            scale: self.scale.merged(rule, module)?,
+            ..self.clone()
+        })
     }
 }

@@ -221,7 +221,7 @@ fn the_shape_comes_back_from_the_module_and_from_a_file() {
     for shape in every_shape() {
         let module = made(&shape, &device);
         assert_eq!(module.config(), shape);
-        let merged = module.merged(&crate::merging::Uniform);
+        let merged = module.merged(&crate::merging::Uniform {}, "m").unwrap();
         assert_eq!(merged.counts(), (1, 1), "{shape:?}");
         assert_eq!(made(&merged.config(), &device).counts(), (1, 1));
         let text = serde_json::to_string(&shape).unwrap();

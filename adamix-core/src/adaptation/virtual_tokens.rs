@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::Context;
 use crate::bank::Bank;
-use crate::merging::MergeRule;
+use crate::merging::{MergeError, MergeRule};
 use crate::random::Initializer;
 
 /// The shape of virtual tokens.
@@ -84,10 +84,13 @@ impl VirtualTokens {
     }
 
     /// The single set that `rule` makes of the bank.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
-        Self {
-            tokens: self.tokens.merged(rule),
-            initializer_range: self.initializer_range,
-        }
+    ///
+    /// # Errors
+    /// If the rule cannot merge it.
+    pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
+        Ok(Self {
+            tokens: self.tokens.merged(rule, module)?,
+            ..self.clone()
+        })
     }
 }

@@ -18,7 +18,7 @@ pub use backbone::Backbone;
 pub use custom::Custom;
 pub use evaluation::{Evaluation, InferenceChoice, RegressionFloor};
 pub use input::{EpochOrder, Input, Pad};
-pub use merging::Merging;
+pub use merging::{Merging, RuleOverride};
 pub use method::{KINDS, Kind, Method};
 pub use optimizer::Optimizer;
 pub use path::resolve_path;
