@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::show;
+use super::{show, tasks};
 use crate::config::{self, RunConfig};
 use crate::recipe::{Base, adapt, is_head};
 use crate::run::RunFolder;
@@ -24,11 +24,15 @@ merged is the paper's #Param: adaptation parameters of the served model, head ex
 Examples:
   adamix inspect runs/mrpc
   adamix inspect bert-folder --set adaptation.bottleneck=48
+  adamix inspect --model bert-folder runs/mrpc runs/rte/merged/best peft-folder
   adamix inspect --architecture roberta-large --set adaptation.bottleneck=16 --json")]
 pub struct Inspect {
-    /// A run, an adapter or a Hugging Face folder.
+    /// A run, an adapter or a Hugging Face folder; with --model as many adapters as there are tasks.
     #[arg(required_unless_present = "architecture")]
-    path: Option<PathBuf>,
+    path: Vec<PathBuf>,
+    /// The base of the adapters: what each further task costs beside it.
+    #[arg(long, value_name = "HF_DIR", conflicts_with = "architecture")]
+    model: Option<PathBuf>,
     /// A published architecture, without its weights.
     #[arg(long, conflicts_with = "path")]
     architecture: Option<String>,
@@ -45,7 +49,10 @@ pub struct Inspect {
 
 impl Inspect {
     pub fn run(self) -> Result<()> {
-        let (what, account) = match (&self.path, &self.architecture) {
+        if let Some(model) = &self.model {
+            return tasks::report(model, &self.path, self.json);
+        }
+        let (what, account) = match (self.path.as_slice(), &self.architecture) {
             (_, Some(name)) => {
                 let known = || {
                     format!(
@@ -59,8 +66,8 @@ impl Inspect {
                     count(&encoder, &config::read(None, &self.set)?, self.outputs)?,
                 )
             }
-            (Some(path), None) => (path.display().to_string(), self.folder(path)?),
-            (None, None) => bail!("give a folder or --architecture"),
+            ([path], None) => (path.display().to_string(), self.folder(path)?),
+            _ => bail!("give one folder, --architecture, or --model with the adapters on it"),
         };
         if self.json {
             return show::json(&json!({
@@ -155,7 +162,7 @@ fn count(encoder: &EncoderConfig, config: &RunConfig, outputs: usize) -> Result<
 }
 
 /// `811392` as `811,392`.
-fn grouped(count: usize) -> String {
+pub fn grouped(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

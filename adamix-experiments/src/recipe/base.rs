@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use adamix_core::account::Account;
+use adamix_core::account::{Account, MARK};
 use adamix_core::parameter::{self, HostTensor};
 use adamix_data::{Task, Tokenizer};
 use adamix_keys::Key;
@@ -11,11 +11,13 @@ use adamix_models::encoder::{
     EncoderConfig, Pooling, SequenceClassifier, SequenceClassifierConfig,
 };
 use adamix_models::hub::adapter::{self, AdapterConfig};
-use adamix_models::hub::{HubError, Weights};
+use adamix_models::hub::peft::Setting;
+use adamix_models::hub::{HubError, Layout, Weights, affine_modules, portable};
 use adamix_models::site::Adaptable;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 
+use super::served::pooling_named;
 use crate::config::RunConfig;
 use crate::embedded;
 
@@ -119,10 +121,6 @@ impl Base {
     }
 }
 
-fn pooling_named(name: &str) -> Option<Pooling> {
-    serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
-}
-
 /// A model with a run's adaptation on it: what is attached is fresh, and what the method trains is trainable.
 pub fn adapt(
     model: SequenceClassifier,
@@ -207,6 +205,28 @@ impl Adapted {
             merged,
             max_length: config.input.max_length,
         }
+    }
+
+    /// Writes this model, whose banks are merged, as the adapter that serves: for Python's `peft` where it can
+    /// be one.
+    pub fn save_served(&self, folder: &Path, config: &AdapterConfig, base: &Base) -> Result<()> {
+        let tensors = self.values();
+        let of_base = |(name, _): &(&String, &HostTensor)| !name.contains(MARK);
+        let parameters = tensors.iter().filter(of_base);
+        let parameters = parameters.map(|(name, tensor)| (name.clone(), tensor.clone()));
+        let adapter = portable(&self.model, parameters.collect()).ok();
+        let setting = Setting {
+            task_type: "SEQ_CLS",
+            base: None,
+            layout: Layout::OutIn,
+            modules: affine_modules(&self.model),
+            heads: base.config.num_attention_heads,
+            layers: base.config.num_hidden_layers,
+        };
+        let adapter = adapter.as_ref();
+        Ok(adapter::save_served(
+            folder, config, &tensors, adapter, &setting,
+        )?)
     }
 
     /// Writes the trained parameters as an adapter folder.

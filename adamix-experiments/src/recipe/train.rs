@@ -185,7 +185,11 @@ pub fn train(
         let adapted = adapted.with_values(state.values)?;
         adapted.save(&folder.file(&format!("adapter/{name}")), &description)?;
         let merged = adapted.with_model(adapted.model.merged(rule.as_ref())?);
-        merged.save(&folder.file(&format!("merged/{name}")), &merged_description)?;
+        merged.save_served(
+            &folder.file(&format!("merged/{name}")),
+            &merged_description,
+            &base,
+        )?;
         let lines = folder.lines(&format!("predictions/{name}.jsonl"))?;
         state
             .predictions

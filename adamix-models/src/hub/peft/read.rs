@@ -62,6 +62,11 @@ impl PeftFolder {
         Ok(folder)
     }
 
+    /// The file of its tensors.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Finds that no module which the config names, of those that the model has, lacks its tensors.
     pub fn check_whole<'a>(
         &self,
