@@ -69,9 +69,9 @@ impl Inspect {
                 "backbone_bytes": 4 * account.backbone,
             }));
         }
-        println!("{what}");
+        say!("{what}")?;
         let row = |name: &str, count: usize, note: &str| {
-            println!("  {name:<12}{:>14}  {note}", grouped(count))
+            say!("  {name:<12}{:>14}  {note}", grouped(count))?
         };
         row(
             "backbone",

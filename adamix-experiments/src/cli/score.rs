@@ -106,10 +106,10 @@ impl Score {
         }
         print(&scores);
         for (name, compared) in comparison.into_iter().flatten() {
-            println!(
+            say!(
                 "{name:<10} difference {:+.4}  [{:+.4}, {:+.4}]  p = {:.4}",
                 compared.difference, compared.low, compared.high, compared.p_value
-            );
+            )?;
         }
         Ok(())
     }
@@ -127,18 +127,18 @@ fn print(scores: &Scores) {
             .value
             .map_or("-".to_owned(), |value| format!("{value:.4}"));
         match &score.interval {
-            Some(interval) => println!(
+            Some(interval) => say!(
                 "{:<10} {value}  [{:.4}, {:.4}]",
                 score.name, interval.low, interval.high
-            ),
-            None => println!("{:<10} {value}", score.name),
+            )?,
+            None => say!("{:<10} {value}", score.name)?,
         }
         for segment in score.segments.iter().flatten() {
-            println!("  {segment:.6}");
+            say!("  {segment:.6}")?;
         }
     }
     if let Some(signature) = &scores.signature {
-        println!("{signature}");
+        say!("{signature}")?;
     }
     for note in &scores.notes {
         eprintln!("note: {note}");

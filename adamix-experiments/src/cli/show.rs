@@ -21,9 +21,17 @@ pub fn progress() -> ProgressBar {
     bar
 }
 
+/// Moves a bar by rows that are done.
+pub fn rows(progress: &ProgressBar) -> impl Fn(u64) -> Result<()> {
+    |rows| {
+        progress.inc(rows);
+        Ok(())
+    }
+}
+
 /// One JSON document on standard output.
 pub fn json(value: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say!("{}", serde_json::to_string_pretty(value)?)?;
     Ok(())
 }
 
