@@ -1,5 +1,12 @@
 //! The verbs of the program.
 
+/// A line on standard output, as `println!` takes it; to be followed by `?`.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::cli::show::out(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
+
 mod demo;
 mod doctor;
 mod evaluate;

@@ -104,7 +104,7 @@ impl Score {
             }
             return show::json(&value);
         }
-        print(&scores);
+        print(&scores)?;
         for (name, compared) in comparison.into_iter().flatten() {
             say!(
                 "{name:<10} difference {:+.4}  [{:+.4}, {:+.4}]  p = {:.4}",
@@ -121,7 +121,7 @@ fn tokenizer(name: &str) -> Result<sacre::Tokenizer, String> {
     serde_json::from_value(value).map_err(|_| format!("`{name}` is none of 13a, intl, char, none"))
 }
 
-fn print(scores: &Scores) {
+fn print(scores: &Scores) -> Result<()> {
     for score in &scores.scores {
         let value = score
             .value
@@ -143,4 +143,5 @@ fn print(scores: &Scores) {
     for note in &scores.notes {
         eprintln!("note: {note}");
     }
+    Ok(())
 }

@@ -59,8 +59,7 @@ impl Train {
             None => (config::read(self.config.as_deref(), &self.set)?, self.out.clone()),
         };
         if self.print_config {
-            say_bare!("{}", toml::to_string(&config)?)?;
-            return Ok(());
+            return show::out(format_args!("{}", toml::to_string(&config)?));
         }
         let sitting = Sitting {
             device: self.device,

@@ -2,6 +2,7 @@
 
 pub mod adapter;
 mod error;
+pub mod fault;
 mod pytorch_file;
 mod safetensors_file;
 mod source;
