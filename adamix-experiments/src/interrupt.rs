@@ -10,7 +10,9 @@ use thiserror::Error;
 
 /// Somebody asked a run to stop, which did so in good order.
 #[derive(Debug, Error)]
-#[error("stopped by {signal} after step {step} of {steps}, which is saved; the same command goes on from there")]
+#[error(
+    "stopped by {signal} after step {step} of {steps}, which is saved; the same command goes on from there"
+)]
 pub struct Stopped {
     /// The signal's name.
     pub signal: &'static str,
@@ -65,6 +67,7 @@ impl Interrupt {
     /// # Errors
     /// If a stop was asked for.
     pub fn check(&self) -> Result<(), Interrupted> {
-        self.asked().map_or(Ok(()), |signal| Err(Interrupted(signal)))
+        self.asked()
+            .map_or(Ok(()), |signal| Err(Interrupted(signal)))
     }
 }

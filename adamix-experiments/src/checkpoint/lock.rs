@@ -49,8 +49,7 @@ impl Lock {
                 .into());
             }
             Err(TryLockError::Error(error)) => {
-                return Err(error)
-                    .with_context(|| format!("{}: cannot be locked", path.display()));
+                return Err(error).with_context(|| format!("{}: cannot be locked", path.display()));
             }
         }
         let process = std::process::id();

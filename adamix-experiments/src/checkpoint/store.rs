@@ -184,7 +184,11 @@ impl Store {
 
     /// Removes what the checkpoint does not name. A file that stays is only in the way.
     fn sweep(&self, tensors: &str) {
-        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+        for entry in std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             if name != STATE && name != tensors && !self.named.contains(name.as_ref()) {
@@ -240,8 +244,8 @@ impl Store {
             bail!("{}: tensor `{name}` is not of this run", path.display());
         }
         optimizer.set_moments(moments);
-        let model = parameter::assign(model.clone(), values)
-            .with_context(|| path.display().to_string())?;
+        let model =
+            parameter::assign(model.clone(), values).with_context(|| path.display().to_string())?;
         Ok(Some(Saved {
             model,
             state: State {
@@ -264,7 +268,13 @@ impl Store {
         for name in weights.names() {
             let shape = weights.shape(name).unwrap_or_default().to_vec();
             let value = weights.read(name, &shape)?;
-            values.insert(name.to_owned(), HostTensor { shape, values: value });
+            values.insert(
+                name.to_owned(),
+                HostTensor {
+                    shape,
+                    values: value,
+                },
+            );
         }
         Ok(Some(Kept {
             values,
@@ -277,7 +287,9 @@ impl Store {
     fn file(&self, name: &str) -> Result<PathBuf> {
         ensure!(
             name.ends_with(".safetensors")
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c)),
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-.".contains(c)),
             "{}: `{name}` is not a file of this folder",
             self.folder.join(STATE).display()
         );

@@ -66,7 +66,8 @@ impl Demo {
         }
         say!(
             "synthetic task, {} training rows, {} development rows, one seed",
-            results[0].1.rows["train"], results[0].1.rows["dev"]
+            results[0].1.rows["train"],
+            results[0].1.rows["dev"]
         )?;
         say!("{}", table(&results))?;
         say!("{}", picture.display())?;

@@ -50,12 +50,16 @@ impl Pretrain {
         }
         say!(
             "{} parameters, {} steps, {} tokens",
-            record.parameters, record.steps, record.tokens
+            record.parameters,
+            record.steps,
+            record.tokens
         )?;
         for part in &record.held_out {
             say!(
                 "  {:<24} perplexity {:.1} at masked places (unigram {:.1})",
-                part.name, part.perplexity, part.unigram_perplexity
+                part.name,
+                part.perplexity,
+                part.unigram_perplexity
             )?;
         }
         say!("  {}", self.out.display())?;

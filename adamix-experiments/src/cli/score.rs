@@ -108,7 +108,10 @@ impl Score {
         for (name, compared) in comparison.into_iter().flatten() {
             say!(
                 "{name:<10} difference {:+.4}  [{:+.4}, {:+.4}]  p = {:.4}",
-                compared.difference, compared.low, compared.high, compared.p_value
+                compared.difference,
+                compared.low,
+                compared.high,
+                compared.p_value
             )?;
         }
         Ok(())
@@ -129,7 +132,9 @@ fn print(scores: &Scores) -> Result<()> {
         match &score.interval {
             Some(interval) => say!(
                 "{:<10} {value}  [{:.4}, {:.4}]",
-                score.name, interval.low, interval.high
+                score.name,
+                interval.low,
+                interval.high
             )?,
             None => say!("{:<10} {value}", score.name)?,
         }

@@ -56,7 +56,10 @@ impl Train {
     pub fn run(self) -> Result<()> {
         let (config, out) = match &self.resume {
             Some(folder) => (self.unfinished(folder)?, self.resume.clone()),
-            None => (config::read(self.config.as_deref(), &self.set)?, self.out.clone()),
+            None => (
+                config::read(self.config.as_deref(), &self.set)?,
+                self.out.clone(),
+            ),
         };
         if self.print_config {
             return show::out(format_args!("{}", toml::to_string(&config)?));

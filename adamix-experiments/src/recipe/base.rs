@@ -60,7 +60,12 @@ impl Base {
     }
 
     /// The model of a run: backbone frozen, head and adaptation fresh from the run's keys.
-    pub fn adapted(&self, config: &RunConfig, outputs: usize, device: &Device) -> Result<Adapted<SequenceClassifier>> {
+    pub fn adapted(
+        &self,
+        config: &RunConfig,
+        outputs: usize,
+        device: &Device,
+    ) -> Result<Adapted<SequenceClassifier>> {
         let key = Key::new(config.seed).purpose("initialisation");
         let encoder = self.config.clone().with_dropout(config.backbone.dropout);
         let classifier = SequenceClassifierConfig {
@@ -85,7 +90,11 @@ impl Base {
     ///
     /// # Errors
     /// If the adapter was trained on another base, or does not fit.
-    pub fn with_adapter(&self, folder: &Path, device: &Device) -> Result<(Adapted<SequenceClassifier>, AdapterConfig)> {
+    pub fn with_adapter(
+        &self,
+        folder: &Path,
+        device: &Device,
+    ) -> Result<(Adapted<SequenceClassifier>, AdapterConfig)> {
         let (config, tensors) = adapter::load(folder)?;
         if config.base_hash != self.hash {
             let error = HubError::Base {

@@ -59,7 +59,9 @@ impl Training for Classification<'_> {
 
     fn epoch(&self, epoch: usize) -> Vec<Micros> {
         let schedule = &self.config.schedule;
-        let key = Key::new(self.config.seed).purpose("data").fold(epoch as u64);
+        let key = Key::new(self.config.seed)
+            .purpose("data")
+            .fold(epoch as u64);
         let order = self.config.input.epoch_order();
         plan_epoch(&self.lengths, schedule.batch_size, order, key)
             .chunks(schedule.accumulation)

@@ -12,7 +12,7 @@ use burn::tensor::Device;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::base::Adapted;
+use super::adapted::Adapted;
 use super::records::Records;
 use super::sitting::Sitting;
 use super::trace::StepTrace;
@@ -212,7 +212,9 @@ impl<T: Training> Driver<'_, T> {
         let at = course.state.position;
         let adapted = self.initial.with_model(model.clone());
         let interrupt = &self.sitting.interrupt;
-        let outcome = self.training.measure(&adapted, at.epoch, at.step, interrupt);
+        let outcome = self
+            .training
+            .measure(&adapted, at.epoch, at.step, interrupt);
         let (measured, predictions) = match outcome {
             Ok(outcome) => outcome,
             Err(error) => match error.downcast_ref::<Interrupted>() {

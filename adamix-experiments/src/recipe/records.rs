@@ -94,7 +94,11 @@ impl Records {
     /// Hands all to the disk and gives the lengths of the files.
     pub fn settle(&mut self) -> Result<BTreeMap<String, u64>> {
         let mut lengths = BTreeMap::new();
-        let files = [(METRICS, Some(&mut self.metrics)), (TIMINGS, Some(&mut self.timings)), (TRACE, self.trace.as_mut())];
+        let files = [
+            (METRICS, Some(&mut self.metrics)),
+            (TIMINGS, Some(&mut self.timings)),
+            (TRACE, self.trace.as_mut()),
+        ];
         for (name, lines) in files {
             if let Some(lines) = lines {
                 lengths.insert(name.to_owned(), lines.settle()?);

@@ -58,7 +58,11 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     let train_tokens = encode(&base.tokenizer, &data.train, max_length)?;
     let adapted = base.adapted(config, data.task.num_outputs(), &device)?;
     let description = adapted.describe(config, &base, &data.task, false);
-    if !folder.file("adapter/initial").join(adapter::CONFIG).is_file() {
+    if !folder
+        .file("adapter/initial")
+        .join(adapter::CONFIG)
+        .is_file()
+    {
         adapted.save(&folder.file("adapter/initial"), &description)?;
     }
 

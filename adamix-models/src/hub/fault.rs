@@ -3,11 +3,13 @@
 //! `ADAMIX_FAULT=POINT`, `POINT@N` or `POINT@N=ACTION` makes the process fail when it reaches the named
 //! point for the Nth time (the first, if not said). `any` stands for every point. Actions: `die` (the
 //! default) ends the process at once, without a destructor and without a flush, as SIGKILL would; `full`
-//! makes a write fail as on a full disk; `strike` is for the point's own code to carry out.
+//! makes a write fail as on a full disk; `hang` stays there for ever; `strike` is for the point's own code to
+//! carry out.
 
 use std::io::{Error, ErrorKind};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// The environment variable.
 pub const VARIABLE: &str = "ADAMIX_FAULT";
@@ -23,6 +25,7 @@ struct Plan {
 enum Action {
     Die,
     Full,
+    Hang,
     Strike,
 }
 
@@ -33,6 +36,7 @@ impl Plan {
         let action = match action {
             "die" => Action::Die,
             "full" => Action::Full,
+            "hang" => Action::Hang,
             "strike" => Action::Strike,
             _ => return None,
         };
@@ -58,22 +62,32 @@ fn due(point: &str) -> Option<Action> {
     hit.then_some(plan.action)
 }
 
-/// A place where a process may die.
+/// A place where a process may die or hang.
 pub fn point(name: &str) {
-    if due(name) == Some(Action::Die) {
-        std::process::abort();
-    }
+    carry_out(due(name));
 }
 
-/// A place where a process may die, or a write fail.
+/// A place where a process may die or hang, or a write fail.
 ///
 /// # Errors
 /// If the disk is to look full.
 pub fn write(name: &str) -> std::io::Result<()> {
     match due(name) {
-        Some(Action::Die) => std::process::abort(),
         Some(Action::Full) => Err(Error::from(ErrorKind::StorageFull)),
-        _ => Ok(()),
+        action => {
+            carry_out(action);
+            Ok(())
+        }
+    }
+}
+
+fn carry_out(action: Option<Action>) {
+    match action {
+        Some(Action::Die) => std::process::abort(),
+        Some(Action::Hang) => loop {
+            std::thread::sleep(Duration::from_secs(1));
+        },
+        _ => {}
     }
 }
 
