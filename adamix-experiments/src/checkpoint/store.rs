@@ -93,7 +93,9 @@ impl Store {
         };
         if store.exists() {
             let path = store.folder.join(STATE);
-            let header: Header = store.parse()?;
+            let header: Header = store
+                .parse()
+                .context("remove the folder to begin the run again")?;
             ensure!(
                 header.format == FORMAT,
                 "{}: format {}, this program writes {FORMAT}; remove the folder to begin the run again",
@@ -115,12 +117,7 @@ impl Store {
         let path = self.folder.join(STATE);
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{}: cannot be read", path.display()))?;
-        serde_json::from_str(&text).with_context(|| {
-            format!(
-                "{}: not a checkpoint; remove the folder to begin the run again",
-                path.display()
-            )
-        })
+        serde_json::from_str(&text).with_context(|| format!("{}: not a checkpoint", path.display()))
     }
 
     /// Writes a checkpoint; the one before goes when the new one is whole. `trained` tells what training
@@ -211,6 +208,22 @@ impl Store {
         if !self.exists() {
             return Ok(None);
         }
+        let saved = self.read(model, trained, optimizer, device);
+        saved.map(Some).with_context(|| {
+            format!(
+                "{}: cannot be gone on from; remove the folder to begin the run again",
+                self.folder.display()
+            )
+        })
+    }
+
+    fn read<M: Named + Clone, P: DeserializeOwned>(
+        &mut self,
+        model: &M,
+        trained: impl Fn(&str) -> bool,
+        optimizer: &mut AdamW,
+        device: &Device,
+    ) -> Result<Saved<M, P>> {
         let commit: Commit<P> = self.parse()?;
         let path = self.file(&commit.tensors)?;
         let weights = Weights::from_files(&self.folder, vec![path.clone()])?;
@@ -246,7 +259,7 @@ impl Store {
         optimizer.set_moments(moments);
         let model =
             parameter::assign(model.clone(), values).with_context(|| path.display().to_string())?;
-        Ok(Some(Saved {
+        Ok(Saved {
             model,
             state: State {
                 position: commit.position,
@@ -255,7 +268,7 @@ impl Store {
                 last: self.kept(commit.last)?,
             },
             lengths: commit.lengths,
-        }))
+        })
     }
 
     fn kept<P>(&mut self, entry: Option<Entry<P>>) -> Result<Option<Kept<P>>> {
@@ -305,6 +318,11 @@ impl Store {
                 .with_context(|| format!("{}: cannot be removed", self.folder.display()))?;
         }
         Ok(())
+    }
+
+    /// Takes away the checkpoint that a run left which died when it was already whole.
+    pub fn discard(run: &Path) {
+        let _ = std::fs::remove_dir_all(run.join(FOLDER));
     }
 }
 

@@ -44,6 +44,7 @@ impl RunFolder {
             path: path.to_owned(),
         };
         if let Some(result) = folder.whole(identity)? {
+            Store::discard(path);
             return Ok(Started::Done(result));
         }
         if !folder.file("run.toml").is_file() && folder.is_foreign() {
