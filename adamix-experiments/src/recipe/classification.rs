@@ -168,7 +168,7 @@ impl<'a> Measure<'a> {
             key,
             batch_size: self.config.evaluation.batch_size,
         };
-        let evaluator = Evaluator::new(&model.model, self.base, &mode, self.device);
+        let evaluator = Evaluator::new(&model.model, self.base, &mode, self.device)?;
         let floor = self.config.evaluation.regression_floor;
         let task = &self.data.task;
         let watch = |_| {

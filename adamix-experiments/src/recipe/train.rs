@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use adamix_core::optimizer::AdamW;
-use adamix_core::{merging, routing};
+use adamix_core::routing;
 use adamix_models::hub::{adapter, fault};
 use anyhow::Result;
 
@@ -67,7 +67,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     }
 
     let policy = routing::policy(&config.routing.policy).expect("the config was checked");
-    let rule = merging::rule(&config.merging.rule).expect("the config was checked");
+    let rule = config.merging.rule()?;
     let trainer = Trainer {
         config,
         encoder: &base.config.clone().with_dropout(config.backbone.dropout),
@@ -101,7 +101,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         let adapted = adapted.with_values(state.values)?;
         adapted.save(&folder.file(&format!("adapter/{name}")), &description)?;
         fault::point("adapter");
-        let merged = adapted.with_model(adapted.model.merged(rule.as_ref()));
+        let merged = adapted.with_model(adapted.model.merged(rule.as_ref())?);
         merged.save(&folder.file(&format!("merged/{name}")), &merged_description)?;
         let lines = folder.lines(&format!("predictions/{name}.jsonl"))?;
         state
