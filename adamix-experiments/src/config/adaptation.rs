@@ -5,39 +5,16 @@ use serde::{Deserialize, Serialize};
 
 /// What is trained beside the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "lowercase")]
 pub enum Method {
     /// A mixture of bottleneck adapters in every layer.
     Adamix,
-    /// A mixture of low-rank updates of queries and values in every layer.
-    AdamixLora,
     /// One bottleneck adapter in every layer, at the same place.
     Adapter,
-    /// One low-rank update of queries and values in every layer (LoRA).
-    Lora,
     /// Nothing.
     Head,
     /// The whole model.
     Full,
-}
-
-impl Method {
-    /// The name in configs and records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Adamix => "adamix",
-            Self::AdamixLora => "adamix-lora",
-            Self::Adapter => "adapter",
-            Self::Lora => "lora",
-            Self::Head => "head",
-            Self::Full => "full",
-        }
-    }
-
-    /// Whether several experts are trained.
-    pub fn is_mixture(self) -> bool {
-        matches!(self, Self::Adamix | Self::AdamixLora)
-    }
 }
 
 /// The adaptation.
@@ -48,14 +25,6 @@ pub struct Adaptation {
     pub method: Method,
     /// Width of the bottleneck.
     pub bottleneck: usize,
-    /// r of a low-rank update.
-    pub rank: usize,
-    /// A low-rank update is scaled by `alpha / rank`.
-    pub alpha: f64,
-    /// Dropout on the input of a low-rank update.
-    pub lora_dropout: f64,
-    /// Whether low-rank experts start as copies of one draw, as in the released code.
-    pub equal_start: bool,
     /// M, the experts of a side that is not shared.
     pub experts: usize,
     /// Which sides are shared.
@@ -71,10 +40,6 @@ impl Default for Adaptation {
         Self {
             method: Method::Adamix,
             bottleneck: 16,
-            rank: 4,
-            alpha: 32.0,
-            lora_dropout: 0.0,
-            equal_start: true,
             experts: 4,
             share: Share::Up,
             activation: Activation::Gelu,

@@ -7,7 +7,7 @@ use adamix_core::{merging, routing};
 use anyhow::{Context, Result, bail, ensure};
 use toml::{Table, Value};
 
-use super::{Method, RunConfig, default};
+use super::{Method, RunConfig};
 
 /// Reads a config file and applies the settings in order.
 pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
@@ -32,11 +32,18 @@ pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
 pub fn resolve(table: Table) -> Result<RunConfig> {
     let known = Table::try_from(RunConfig::default()).expect("the default config is a table");
     refuse_unknown("", &table, &known)?;
-    let mut config: RunConfig = Value::Table(table.clone())
+    let names_weight = table
+        .get("consistency")
+        .and_then(|c| c.get("weight"))
+        .is_some();
+    let mut config: RunConfig = Value::Table(table)
         .try_into()
         .map_err(|e: toml::de::Error| anyhow::anyhow!(one_line(e.to_string())))?;
-    default::fill(&mut config, &table);
     check(&config)?;
+    if !names_weight && config.adaptation.method != Method::Adamix {
+        // Baselines are trained with one pass unless a config asks for the consistency term (R-Drop).
+        config.consistency.weight = 0.0;
+    }
     Ok(config)
 }
 
@@ -141,25 +148,6 @@ fn check(config: &RunConfig) -> Result<()> {
         positive("adaptation.bottleneck", config.adaptation.bottleneck)?;
         positive("adaptation.experts", config.adaptation.experts)?;
     }
-    if matches!(config.adaptation.method, Method::AdamixLora | Method::Lora) {
-        positive("adaptation.rank", config.adaptation.rank)?;
-        positive("adaptation.experts", config.adaptation.experts)?;
-    }
-    let method = config.adaptation.method;
-    match (config.corpus(), method) {
-        (None, Method::AdamixLora | Method::Lora) => bail!(
-            "`adaptation.method` is `{}`, which exists for the tasks e2e, webnlg and dart only",
-            method.name()
-        ),
-        (Some(corpus), Method::Head) => bail!(
-            "`adaptation.method` is `head`, but {} has no head: a decoder's is its embedding table",
-            corpus.name()
-        ),
-        _ => {}
-    }
-    positive("generation.beams", config.generation.beams)?;
-    positive("generation.new_tokens", config.generation.new_tokens)?;
-    positive("generation.batch_size", config.generation.batch_size)?;
     let rate = |key: &str, value: f64| {
         ensure!(
             (0.0..1.0).contains(&value),
@@ -168,11 +156,6 @@ fn check(config: &RunConfig) -> Result<()> {
         Ok(())
     };
     rate("backbone.dropout", config.backbone.dropout)?;
-    rate("adaptation.lora_dropout", config.adaptation.lora_dropout)?;
-    rate(
-        "generation.label_smoothing",
-        config.generation.label_smoothing,
-    )?;
     rate("optimizer.beta1", config.optimizer.beta1)?;
     rate("optimizer.beta2", config.optimizer.beta2)?;
     ensure!(
@@ -185,9 +168,6 @@ fn check(config: &RunConfig) -> Result<()> {
         ("optimizer.epsilon", config.optimizer.epsilon),
         ("optimizer.max_grad_norm", config.optimizer.max_grad_norm),
         ("consistency.weight", config.consistency.weight),
-        ("adaptation.alpha", config.adaptation.alpha),
-        ("generation.temperature", config.generation.temperature),
-        ("generation.top_p", config.generation.top_p),
         (
             "adaptation.initializer_range",
             config.adaptation.initializer_range,
@@ -256,6 +236,20 @@ mod tests {
         assert!(error(&["adaptation.share=sideways"]).contains("sideways"));
         assert!(error(&["schedule.epochs=0"]).contains("schedule.epochs"));
         assert!(error(&["routing.policy=psychic"]).contains("stochastic"));
+    }
+
+    #[test]
+    fn baselines_have_one_pass_unless_asked() {
+        let weight = |settings: &[&str]| {
+            let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
+            read(None, &settings).unwrap().consistency.weight
+        };
+        assert_eq!(weight(&[]), 1.0);
+        assert_eq!(weight(&["adaptation.method=adapter"]), 0.0);
+        assert_eq!(
+            weight(&["adaptation.method=adapter", "consistency.weight=5"]),
+            5.0
+        );
     }
 
     #[test]

@@ -137,7 +137,7 @@ pub fn mixture_config(adaptation: &Adaptation, hidden_size: usize) -> Option<Bot
     let experts = match adaptation.method {
         Method::Adamix => adaptation.experts,
         Method::Adapter => 1,
-        Method::AdamixLora | Method::Lora | Method::Head | Method::Full => return None,
+        Method::Head | Method::Full => return None,
     };
     Some(
         BottleneckConfig::new(hidden_size, adaptation.bottleneck)
