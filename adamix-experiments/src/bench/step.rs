@@ -92,7 +92,7 @@ pub fn run(work: &Work, device: &Device) -> Result<Times> {
     let rows: Vec<u32> = (0..work.batch as u32).collect();
     let model = work.model(&device)?;
     let seconds = if work.forward_only {
-        let model = model.merged(&Uniform);
+        let model = model.merged(&Uniform {})?;
         let device = device.without_autodiff();
         let input = EncoderInput::new(&work.encoder, &ids, &types, &mask, work.tokens, &device);
         repeat(work.repeats, || {
