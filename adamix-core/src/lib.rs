@@ -15,6 +15,8 @@ pub mod linear;
 pub mod merging;
 pub mod objective;
 pub mod optimizer;
+pub mod options;
 pub mod parameter;
 pub mod random;
+pub mod registry;
 pub mod routing;

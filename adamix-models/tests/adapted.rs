@@ -103,7 +103,8 @@ fn merged_logits_are_those_of_banks_replaced_by_their_mean() {
         let model = model(share, &device);
         let merged = values(
             model
-                .merged(&Uniform)
+                .merged(&Uniform {})
+                .unwrap()
                 .forward(&input(&device), &Pass::EVALUATION),
         );
         let mut bank: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -172,7 +172,7 @@ impl Case {
         let expected = number("loss") as f32;
         let far = (found - expected).abs() / expected.abs();
         assert!(far < 1e-4, "loss {found} instead of {expected}");
-        let merged = self.model.merged(&Uniform);
+        let merged = self.model.merged(&Uniform {}).unwrap();
         let logits = merged.forward(&self.input(&Device::flex()), &Pass::EVALUATION);
         let last = values(logits.narrow(0, 0, 1).narrow(1, self.tokens - 1, 1));
         let expected = floats(&self.golden["merged_logits_first_row_last"]);

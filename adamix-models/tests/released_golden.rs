@@ -205,7 +205,8 @@ impl Case {
         );
         let merged = clip(values(
             self.model
-                .merged(&Uniform)
+                .merged(&Uniform {})
+                .unwrap()
                 .forward(&self.input_outside_autodiff(), &Pass::EVALUATION),
         ));
         assert!(

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::{Activation, Share};
 use crate::bank::Bank;
-use crate::merging::MergeRule;
+use crate::merging::{MergeError, MergeRule, Pair};
 use crate::random::Initializer;
 use crate::routing::Decision;
 
@@ -80,13 +80,22 @@ impl Bottleneck {
         x + self.up.forward(inner, &decision.up)
     }
 
-    /// The single module that `rule` makes of both banks, each side merged on its own.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
-        Self {
-            down: self.down.merged(rule),
-            up: self.up.merged(rule),
+    /// The single module that `rule` makes of both banks; `module` is this mixture's path.
+    ///
+    /// # Errors
+    /// If the rule cannot merge this mixture.
+    pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
+        let [down, up] = rule.merge_pair(&Pair {
+            module,
+            down: &self.down.experts,
+            up: &self.up.experts,
+            linear: self.activation == Activation::Identity,
+        })?;
+        Ok(Self {
+            down: Bank::of(down),
+            up: Bank::of(up),
             activation: self.activation,
-        }
+        })
     }
 }
 
@@ -111,7 +120,8 @@ mod tests {
                 .with_initializer_range(0.5)
                 .init(Key::new(1), &device);
             let merged = mixture
-                .merged(&Uniform)
+                .merged(&Uniform {}, "adamix")
+                .unwrap()
                 .forward(input(&device), &Decision::SINGLE);
             let first = mixture.forward(input(&device), &Decision::SINGLE);
             (merged - first).abs().max().into_scalar::<f32>()

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use super::Share;
 use crate::bank::Bank;
 use crate::linear::Linear;
-use crate::merging::MergeRule;
+use crate::merging::{MergeError, MergeRule, Pair};
 use crate::random::Initializer;
 use crate::routing::Decision;
 
@@ -102,13 +102,23 @@ impl LowRank {
         self.up.forward(inner, &decision.up)
     }
 
-    /// The single update that `rule` makes of both banks: factors are merged, not products.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
-        Self {
-            down: self.down.merged(rule),
-            up: self.up.merged(rule),
+    /// The single update that `rule` makes of both banks; `module` is this mixture's path. Most rules merge
+    /// factors, not products.
+    ///
+    /// # Errors
+    /// If the rule cannot merge this mixture.
+    pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
+        let [down, up] = rule.merge_pair(&Pair {
+            module,
+            down: &self.down.experts,
+            up: &self.up.experts,
+            linear: true,
+        })?;
+        Ok(Self {
+            down: Bank::of(down),
+            up: Bank::of(up),
             scale: self.scale,
-        }
+        })
     }
 }
 
@@ -193,7 +203,8 @@ mod tests {
         let expected = values(input(&device).matmul(full.unsqueeze()));
         let found = values(
             mixture
-                .merged(&Uniform)
+                .merged(&Uniform {}, "adamix")
+                .unwrap()
                 .forward(input(&device), &Decision::SINGLE),
         );
         for (f, e) in found.iter().zip(&expected) {

@@ -1,5 +1,6 @@
 //! The verbs of the program.
 
+mod bench;
 mod demo;
 mod doctor;
 mod evaluate;
@@ -52,6 +53,8 @@ enum Verb {
     Pretrain(pretrain::Pretrain),
     /// Score generated text as the official programs do.
     Score(score::Score),
+    /// Time a training step or a forward pass on this machine.
+    Bench(bench::Bench),
     /// Say which devices, models and data the program finds.
     Doctor(doctor::Doctor),
 }
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
         Verb::Inspect(verb) => verb.run(),
         Verb::Pretrain(verb) => verb.run(),
         Verb::Score(verb) => verb.run(),
+        Verb::Bench(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
     };
     match done {

@@ -17,7 +17,7 @@ pub use backbone::Backbone;
 pub use custom::Custom;
 pub use evaluation::{Evaluation, InferenceChoice, RegressionFloor};
 pub use input::{EpochOrder, Input, Pad};
-pub use merging::Merging;
+pub use merging::{Merging, RuleOverride};
 pub use optimizer::Optimizer;
 pub use path::resolve_path;
 pub use read::{read, resolve};

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use adamix_core::{merging, routing};
+use adamix_core::routing;
 use anyhow::{Context, Result, bail, ensure};
 use toml::{Table, Value};
 
@@ -84,6 +84,8 @@ fn refuse_unknown(prefix: &str, given: &Table, known: &Table) -> Result<()> {
             format!("{prefix}.{name}")
         };
         match (value, known.get(name)) {
+            // The settings of a policy or a rule are checked by their owner.
+            (Value::Table(_), Some(Value::Table(free))) if free.is_empty() => {}
             (Value::Table(inner), Some(Value::Table(inner_known))) => {
                 refuse_unknown(&path, inner, inner_known)?
             }
@@ -185,13 +187,7 @@ fn check(config: &RunConfig) -> Result<()> {
             routing::POLICIES.join(", ")
         );
     }
-    let rule = &config.merging.rule;
-    if merging::rule(rule).is_none() {
-        bail!(
-            "`merging.rule` is `{rule}`; known rules: {}",
-            merging::RULES.join(", ")
-        );
-    }
+    config.merging.rule()?;
     Ok(())
 }
 
