@@ -4,6 +4,7 @@
 // Verbs print through `say!`, which lets a reader go away.
 #![deny(clippy::print_stdout)]
 
+pub mod bench;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;

@@ -7,6 +7,7 @@ macro_rules! say {
     };
 }
 
+mod bench;
 mod demo;
 mod doctor;
 mod evaluate;
@@ -65,6 +66,8 @@ enum Verb {
     Pretrain(pretrain::Pretrain),
     /// Score generated text as the official programs do.
     Score(score::Score),
+    /// Time a training step or a forward pass on this machine.
+    Bench(bench::Bench),
     /// Say which devices, models and data the program finds.
     Doctor(doctor::Doctor),
 }
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Verb::Inspect(verb) => verb.run(),
         Verb::Pretrain(verb) => verb.run(),
         Verb::Score(verb) => verb.run(),
+        Verb::Bench(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
     };
     match done {
