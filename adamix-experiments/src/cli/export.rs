@@ -252,7 +252,7 @@ impl Export {
             let holds = format!("{holds:?}");
             return show::json(&json!({"out": self.out, "holds": holds, "values": values}));
         }
-        println!("{values} values -> {}", self.out.display());
+        say!("{values} values -> {}", self.out.display())?;
         Ok(())
     }
 

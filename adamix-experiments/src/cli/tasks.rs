@@ -52,40 +52,43 @@ pub fn report(model: &Path, adapters: &[PathBuf], as_json: bool) -> Result<()> {
             "tasks": tasks.iter().map(row).collect::<Vec<_>>(),
         }));
     }
-    println!("{}", model.display());
-    println!(
+    say!("{}", model.display())?;
+    say!(
         "  {:>15} values  {:>15} bytes on disk, once for all tasks",
         grouped(base),
         grouped(base_bytes as usize)
-    );
-    println!(
+    )?;
+    say!(
         "  {:>15}  {:>12}  {:>15}  {:>15}  adapter",
-        "values", "of a head", "bytes on disk", "fewer than base"
-    );
+        "values",
+        "of a head",
+        "bytes on disk",
+        "fewer than base"
+    )?;
     for t in &tasks {
         let fewer = format!(
             "{:.0}x, {:.0}x",
             times(base as f64, t.values as f64),
             times(base_bytes as f64, t.bytes as f64)
         );
-        println!(
+        say!(
             "  {:>15}  {:>12}  {:>15}  {fewer:>15}  {}",
             grouped(t.values),
             grouped(t.head),
             grouped(t.bytes as usize),
             t.path.display()
-        );
+        )?;
     }
     let all: u64 = base_bytes + tasks.iter().map(|t| t.bytes).sum::<u64>();
-    println!(
+    say!(
         "  {} tasks: {} bytes; as many whole models: {} bytes",
         tasks.len(),
         grouped(all as usize),
         grouped(base_bytes as usize * tasks.len())
-    );
-    println!(
+    )?;
+    say!(
         "  fewer than base: adaptation values without the head, then bytes of the file with the head"
-    );
+    )?;
     Ok(())
 }
 

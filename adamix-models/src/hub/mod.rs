@@ -4,6 +4,7 @@ pub mod adapter;
 mod attached;
 pub mod card;
 mod error;
+pub mod fault;
 mod fold;
 pub mod loralib;
 pub mod model_folder;

@@ -108,7 +108,7 @@ impl Predict {
         if self.json {
             return show::json(&json!({"rows": lines.len(), "output": self.output}));
         }
-        println!("{} rows -> {}", lines.len(), self.output.display());
+        say!("{} rows -> {}", lines.len(), self.output.display())?;
         Ok(())
     }
 
@@ -164,7 +164,7 @@ impl Predict {
         let mut lines = Vec::new();
         for (adapter, served) in &served {
             let evaluator = Evaluator::new(&served.model, base, &mode, device)?;
-            let predictions = evaluator.predict(examples, encodings, &progress)?;
+            let predictions = evaluator.predict(examples, encodings, &show::rows(&progress))?;
             let given = task.filter(|task| !task.labels.is_empty());
             let labels = given.map_or(&served.labels, |task| &task.labels);
             let rows = predictions.rows.iter().zip(&predictions.logits);
