@@ -80,7 +80,10 @@ impl PeftFolder {
         match modules.into_iter().find(lacking) {
             Some(module) => Err(HubError::Missing {
                 path: self.path.clone(),
-                tensor: format!("{WRAPPED}{module}.lora_A.weight"),
+                tensor: match self.adapter.factors.is_empty() {
+                    true => format!("{WRAPPED}{module}.lora_A.weight"),
+                    false => format!("{WRAPPED}{module}.ia3_l"),
+                },
             }),
             None => Ok(()),
         }
