@@ -6,8 +6,10 @@ mod evaluate;
 mod inspect;
 mod predict;
 mod pretrain;
+mod runs;
 mod score;
 mod show;
+mod sweep;
 mod train;
 
 use std::process::ExitCode;
@@ -48,6 +50,10 @@ enum Verb {
     Predict(predict::Predict),
     /// Count parameters and bytes of a run, an adapter, a model folder or an architecture.
     Inspect(inspect::Inspect),
+    /// Plan many runs from one file, and work them off here or on a cluster.
+    Sweep(sweep::Sweep),
+    /// List, show, compare and remove runs of a folder.
+    Runs(runs::Runs),
     /// Pretrain a small encoder by masked language modelling.
     Pretrain(pretrain::Pretrain),
     /// Score generated text as the official programs do.
@@ -64,6 +70,8 @@ pub fn main() -> ExitCode {
         Verb::Evaluate(verb) => verb.run(),
         Verb::Predict(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
+        Verb::Sweep(verb) => verb.run(),
+        Verb::Runs(verb) => verb.run(),
         Verb::Pretrain(verb) => verb.run(),
         Verb::Score(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),

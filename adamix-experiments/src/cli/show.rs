@@ -1,6 +1,7 @@
 //! What verbs print: progress while they work, a table or JSON when done.
 
-use std::io::IsTerminal;
+use std::fmt::Arguments;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -23,8 +24,15 @@ pub fn progress() -> ProgressBar {
 
 /// One JSON document on standard output.
 pub fn json(value: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
+    out(format_args!("{}\n", serde_json::to_string_pretty(value)?))
+}
+
+/// Text on standard output. A reader that went away, such as `head`, is no fault.
+pub fn out(text: Arguments) -> Result<()> {
+    match std::io::stdout().lock().write_fmt(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// `accuracy 0.8431  f1 0.8889`, with a dash where a metric is undefined.

@@ -3,6 +3,7 @@
 mod adaptation;
 mod backbone;
 mod custom;
+mod dotted;
 mod evaluation;
 mod input;
 mod merging;
@@ -15,12 +16,13 @@ mod schedule;
 pub use adaptation::{Adaptation, Method};
 pub use backbone::Backbone;
 pub use custom::Custom;
+pub use dotted::{dotted, overlay, plain, put};
 pub use evaluation::{Evaluation, InferenceChoice, RegressionFloor};
 pub use input::{EpochOrder, Input, Pad};
 pub use merging::Merging;
 pub use optimizer::Optimizer;
 pub use path::resolve_path;
-pub use read::{read, resolve};
+pub use read::{read, read_table, resolve, typed};
 pub use routing::Routing;
 pub use schedule::{FirstRate, Schedule};
 

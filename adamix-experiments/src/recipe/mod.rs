@@ -3,6 +3,7 @@
 mod base;
 mod data;
 mod evaluate;
+mod identity;
 mod schedule;
 mod step;
 mod trace;
@@ -11,5 +12,6 @@ mod train;
 pub use base::{Adapted, Base, is_head, mixture_config};
 pub use data::{TaskData, encode, number_of_steps};
 pub use evaluate::{Evaluator, Mode, Predictions, argmax};
+pub use identity::identity;
 pub use schedule::learning_rate;
 pub use train::{Outcome, train};
