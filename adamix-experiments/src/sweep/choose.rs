@@ -1,6 +1,5 @@
 //! The best setting of a sweep, by a rule that its file states.
 
-use std::collections::BTreeMap;
 
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
