@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use adamix_core::{merging, routing};
+use adamix_core::routing;
 use adamix_keys::Key;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -82,7 +82,7 @@ impl Evaluate {
         let state = format!("{:?}", self.state).to_lowercase();
         let (adapted, _) = base.with_adapter(&folder.file(&format!("adapter/{state}")), &device)?;
         let policy = routing::policy(&config.routing.policy).context("the run's routing policy")?;
-        let rule = merging::rule(&config.merging.rule).context("the run's merging rule")?;
+        let rule = config.merging.rule()?;
         let mode = match self.inference {
             Mode::Native => config.evaluation.inference,
             Mode::Merged => InferenceChoice::Merged,
@@ -100,7 +100,7 @@ impl Evaluate {
             key,
             batch_size: config.evaluation.batch_size,
         };
-        let evaluator = Evaluator::new(&adapted.model, &base, &mode, &device);
+        let evaluator = Evaluator::new(&adapted.model, &base, &mode, &device)?;
         let encodings = encode(
             &base.tokenizer,
             &data.dev,

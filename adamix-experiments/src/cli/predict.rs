@@ -130,11 +130,11 @@ impl Predict {
         }
         let mode = Mode {
             inference: Inference::Merged,
-            rule: &Uniform,
+            rule: &Uniform {},
             key: Key::new(0),
             batch_size: self.batch_size,
         };
-        let evaluator = Evaluator::new(&model, base, &mode, device);
+        let evaluator = Evaluator::new(&model, base, &mode, device)?;
         let progress = show::progress();
         progress.set_length(examples.len() as u64);
         let predictions = evaluator.predict(examples, encodings, &progress)?;

@@ -19,7 +19,7 @@ pub use custom::Custom;
 pub use dotted::{dotted, overlay, plain, put};
 pub use evaluation::{Evaluation, InferenceChoice, RegressionFloor};
 pub use input::{EpochOrder, Input, Pad};
-pub use merging::Merging;
+pub use merging::{Merging, RuleOverride};
 pub use optimizer::Optimizer;
 pub use path::resolve_path;
 pub use read::{read, read_table, resolve, typed};

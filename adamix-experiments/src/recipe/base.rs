@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use adamix_core::account::Account;
-use adamix_core::mixture::MixtureConfig;
+use adamix_core::adaptation::BottleneckConfig;
 use adamix_core::parameter::{self, HostTensor};
 use adamix_data::{Task, Tokenizer};
 use adamix_keys::Key;
@@ -105,7 +105,7 @@ impl Base {
         };
         let mut model = classifier.load(&self.weights, Key::new(0), false, device)?;
         if let Some(shape) = config.mixture {
-            let mixture = MixtureConfig::new(self.config.hidden_size, shape.bottleneck)
+            let mixture = BottleneckConfig::new(self.config.hidden_size, shape.bottleneck)
                 .with_experts(shape.experts)
                 .with_share(shape.share)
                 .with_activation(shape.activation);
@@ -133,14 +133,14 @@ fn pooling_named(name: &str) -> Option<Pooling> {
 }
 
 /// The mixture of a method, or `None` where it has none. A single adapter is a mixture of one.
-pub fn mixture_config(adaptation: &Adaptation, hidden_size: usize) -> Option<MixtureConfig> {
+pub fn mixture_config(adaptation: &Adaptation, hidden_size: usize) -> Option<BottleneckConfig> {
     let experts = match adaptation.method {
         Method::Adamix => adaptation.experts,
         Method::Adapter => 1,
         Method::Head | Method::Full => return None,
     };
     Some(
-        MixtureConfig::new(hidden_size, adaptation.bottleneck)
+        BottleneckConfig::new(hidden_size, adaptation.bottleneck)
             .with_experts(experts)
             .with_share(adaptation.share)
             .with_activation(adaptation.activation)

@@ -62,11 +62,19 @@ struct PredictionLine<'a> {
 
 impl Evaluator {
     /// Prepares a model; a merged one is built once, here.
-    pub fn new(model: &SequenceClassifier, base: &Base, mode: &Mode<'_>, device: &Device) -> Self {
+    ///
+    /// # Errors
+    /// If the rule cannot merge the model.
+    pub fn new(
+        model: &SequenceClassifier,
+        base: &Base,
+        mode: &Mode<'_>,
+        device: &Device,
+    ) -> Result<Self> {
         let merged = mode.inference == Inference::Merged;
-        Self {
+        Ok(Self {
             model: if merged {
-                model.merged(mode.rule)
+                model.merged(mode.rule)?
             } else {
                 model.valid()
             },
@@ -76,7 +84,7 @@ impl Evaluator {
             pad_id: base.tokenizer.pad_id,
             key: mode.key,
             device: device.clone().without_autodiff(),
-        }
+        })
     }
 
     /// The logits of all examples.

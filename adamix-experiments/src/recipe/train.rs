@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use adamix_core::optimizer::AdamW;
 use adamix_core::parameter::HostTensor;
-use adamix_core::{merging, routing};
+use adamix_core::routing;
 use adamix_data::{Encoding, plan_epoch};
 use adamix_keys::Key;
 use anyhow::Result;
@@ -177,13 +177,13 @@ pub fn train(
 
     let last = last.expect("a run has an epoch");
     let best = best.expect("a run has an epoch");
-    let rule = merging::rule(&config.merging.rule).expect("the config was checked");
+    let rule = config.merging.rule()?;
     let merged_description = adapted.describe(config, &base, &data.task, true);
     let mut measured = Vec::new();
     for (name, state) in [("best", best), ("last", last)] {
         let adapted = adapted.with_values(state.values)?;
         adapted.save(&folder.file(&format!("adapter/{name}")), &description)?;
-        let merged = adapted.with_model(adapted.model.merged(rule.as_ref()));
+        let merged = adapted.with_model(adapted.model.merged(rule.as_ref())?);
         merged.save(&folder.file(&format!("merged/{name}")), &merged_description)?;
         let lines = folder.lines(&format!("predictions/{name}.jsonl"))?;
         state
@@ -273,7 +273,7 @@ impl<'a> Measure<'a> {
     }
 
     fn state(&self, adapted: Adapted, epoch: usize, step: usize) -> Result<State> {
-        let rule = merging::rule(&self.config.merging.rule).expect("the config was checked");
+        let rule = self.config.merging.rule()?;
         let key = Key::new(self.config.seed)
             .purpose("inference")
             .fold(epoch as u64);
@@ -283,7 +283,7 @@ impl<'a> Measure<'a> {
             key,
             batch_size: self.config.evaluation.batch_size,
         };
-        let evaluator = Evaluator::new(&adapted.model, self.base, &mode, self.device);
+        let evaluator = Evaluator::new(&adapted.model, self.base, &mode, self.device)?;
         let floor = self.config.evaluation.regression_floor;
         let quiet = ProgressBar::hidden();
         let predictions = evaluator.predict(&self.data.dev, &self.dev, &quiet)?;
