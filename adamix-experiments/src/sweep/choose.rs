@@ -1,6 +1,5 @@
 //! The best setting of a sweep, by a rule that its file states.
 
-
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -202,7 +201,8 @@ fn counted(n: usize, what: &str) -> String {
 /// Scores by id, for tests of choosing and halving.
 #[cfg(test)]
 pub(super) fn scores(pairs: &[(&str, f64)]) -> impl Fn(&str) -> Outcome {
-    let scores: BTreeMap<String, f64> = pairs.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect();
+    let scores: std::collections::BTreeMap<String, f64> =
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect();
     move |id: &str| {
         scores
             .get(id)
