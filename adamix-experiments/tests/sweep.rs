@@ -490,7 +490,7 @@ fn runs_are_listed_compared_shown_and_removed() {
         listed(&["--where", "state=done", "--where", "best.accuracy>1"]),
         [""; 0]
     );
-    let error = fails(runs(&["list", "--where", "speed=1"]));
+    let error = fails(&mut runs(&["list", "--where", "speed=1"]));
     assert!(error.contains("no run says `speed`"), "{error}");
     let text = succeeds(&mut runs(&["list"]));
     assert!(text.contains("rte") && text.contains("accuracy"), "{text}");
