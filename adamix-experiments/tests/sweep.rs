@@ -1,6 +1,7 @@
 //! Sweeps by the real program on a tiny model: killed workers, failures, a scheduler that is none.
 
 mod fixture;
+mod process;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -10,11 +11,8 @@ use std::time::Duration;
 
 use adamix_keys::Key;
 use fixture::Fixture;
+use process::{adamix, signal, wait_for};
 use serde_json::Value;
-
-fn adamix() -> Command {
-    Command::new(assert_cmd::cargo::cargo_bin("adamix"))
-}
 
 fn succeeds(command: &mut Command) -> String {
     let output = command.output().unwrap();
@@ -237,8 +235,11 @@ fn a_failed_run_is_listed_stops_no_other_and_is_tried_again() {
     assert_eq!(counts(&folder), BTreeMap::from(expected));
     let text = succeeds(adamix().args(["sweep", "status"]).arg(&folder));
     assert!(text.contains(&format!("failed {id}: ")), "{text}");
-    let error = fails(adamix().args(["sweep", "choose"]).arg(&folder));
-    assert!(!error.contains("panicked"), "{error}");
+    let chosen = succeeds(adamix().args(["sweep", "choose"]).arg(&folder));
+    assert!(
+        chosen.contains("the best of 3 settings, 1 of which failed"),
+        "{chosen}"
+    );
     // A worker without an order leaves it alone.
     succeeds(adamix().args(["sweep", "worker"]).arg(&folder));
     assert_eq!(counts(&folder)["failed"], 1);
@@ -247,6 +248,43 @@ fn a_failed_run_is_listed_stops_no_other_and_is_tried_again() {
     succeeds(&mut run(&file, &store, "2"));
     assert_eq!(counts(&folder), BTreeMap::from([("done".to_owned(), 3)]));
     assert!(done_lines(&folder).values().all(|times| *times == 1));
+}
+
+#[test]
+fn a_stop_reaches_every_run_and_the_same_command_goes_on() {
+    let fixture = Fixture::new();
+    let file = sweep(
+        &fixture,
+        "long",
+        "[config]\nschedule.epochs = 60\n[grid]\nseed = [1, 2]\n",
+    );
+    let (calm, stopped) = (fixture.path("calm"), fixture.path("stopped"));
+    succeeds(&mut run(&file, &calm, "2"));
+    let mut command = run(&file, &stopped, "2");
+    let mut command = command.stderr(Stdio::null()).spawn().unwrap();
+    let folder = stopped.join("sweeps/long");
+    wait_for(&folder.join("plan.jsonl"));
+    for id in ids(&folder) {
+        wait_for(&stopped.join(id).join("adapter/initial/adamix_config.json"));
+    }
+    signal(&command, "TERM");
+    assert_eq!(command.wait().unwrap().code(), Some(3));
+    assert_eq!(
+        counts(&folder),
+        BTreeMap::from([("interrupted".to_owned(), 2)])
+    );
+    for id in ids(&folder) {
+        assert!(stopped.join(id).join("checkpoint/state.json").is_file());
+    }
+    succeeds(&mut run(&file, &stopped, "2"));
+    assert_eq!(
+        status(&calm.join("sweeps/long"), "--csv"),
+        status(&folder, "--csv")
+    );
+    for id in ids(&folder) {
+        let metrics = |store: &Path| std::fs::read(store.join(&id).join("metrics.jsonl")).unwrap();
+        assert!(metrics(&calm) == metrics(&stopped));
+    }
 }
 
 #[test]

@@ -25,8 +25,13 @@ Examples:
   adamix runs remove 3f2a")]
 pub struct Runs {
     /// The folder of all runs; those inside it are found at any depth.
-    #[arg(long, global = true, value_name = "DIR", default_value = "runs")]
-    runs: PathBuf,
+    #[arg(
+        long = "runs",
+        global = true,
+        value_name = "DIR",
+        default_value = "runs"
+    )]
+    store: PathBuf,
     /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -72,7 +77,7 @@ impl Runs {
     }
 
     fn list(&self, conditions: &[Filter]) -> Result<()> {
-        let all: Vec<Stored> = find(&self.runs)?.iter().map(Stored::read).collect();
+        let all: Vec<Stored> = find(&self.store)?.iter().map(Stored::read).collect();
         let said: Vec<BTreeMap<String, String>> = all.iter().map(facts).collect();
         for condition in conditions {
             let known = said.iter().any(|facts| facts.contains_key(condition.key()));
@@ -91,11 +96,11 @@ impl Runs {
         if self.json {
             return show::json(&found);
         }
-        show::out(format_args!("{}\n", listing(&self.runs, &found)))
+        say!("{}", listing(&self.store, &found))
     }
 
     fn show(&self, name: &str) -> Result<()> {
-        let folder = locate(&self.runs, name)?;
+        let folder = locate(&self.store, name)?;
         let run = Stored::read(&folder);
         if self.json {
             return show::json(&run);
@@ -105,7 +110,8 @@ impl Runs {
             text += &format!("{fault}\n");
         }
         if let Some(config) = &run.config {
-            text += &format!("\n{}", toml::to_string(&chosen(config))?);
+            let inputs = format!("data = {:?}\nmodel = {:?}\n", config.data, config.model);
+            text += &format!("\n{inputs}{}", toml::to_string(&chosen(config))?);
         }
         if let Some(result) = &run.result {
             text += "\n";
@@ -131,13 +137,13 @@ impl Runs {
     fn compare(&self, names: &[String]) -> Result<()> {
         let mut runs = Vec::new();
         for name in names {
-            let run = Stored::read(&locate(&self.runs, name)?);
+            let run = Stored::read(&locate(&self.store, name)?);
             if let Some(fault) = &run.fault {
                 bail!("{}: {fault}", run.folder.display());
             }
             runs.push(run);
         }
-        let names: Vec<String> = runs.iter().map(|run| run.name(&self.runs)).collect();
+        let names: Vec<String> = runs.iter().map(|run| run.name(&self.store)).collect();
         let configs: Vec<BTreeMap<String, String>> = runs
             .iter()
             .filter_map(|run| run.config.as_ref())
@@ -179,14 +185,14 @@ impl Runs {
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        show::out(format_args!("{table}\n"))
+        say!("{table}")
     }
 
     /// All are found before any is removed.
     fn remove(&self, names: &[String]) -> Result<()> {
         let mut folders: Vec<RunFolder> = Vec::new();
         for name in names {
-            let folder = locate(&self.runs, name)?;
+            let folder = locate(&self.store, name)?;
             if let (Some(store), Some(id)) = (folder.path().parent(), folder.path().file_name()) {
                 let claims = Claims::new(store);
                 if let Seen::Running(owner) = claims.look(&id.to_string_lossy()) {
@@ -202,7 +208,7 @@ impl Runs {
             let path = folder.path().to_owned();
             folder.remove()?;
             if !self.json {
-                show::out(format_args!("removed {}\n", path.display()))?;
+                say!("removed {}", path.display())?;
             }
         }
         if self.json {

@@ -9,6 +9,8 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::show;
 use crate::config;
+use crate::interrupt::Interrupt;
+use crate::recipe::Sitting;
 use crate::sweep::{
     self, Ended, LocalOptions, Outcome, RunStatus, Spec, Status, SweepFile, SweepFolder,
 };
@@ -103,7 +105,7 @@ struct Plan {
 
 impl Plan {
     fn run(self) -> Result<()> {
-        let (_, folder, specs) = self.source.plan()?;
+        let (_, _, specs) = self.source.plan()?;
         let mut text = String::new();
         for spec in &specs {
             text += &match self.json {
@@ -112,7 +114,6 @@ impl Plan {
             };
             text.push('\n');
         }
-        eprintln!("{}: {} runs", folder.path().display(), specs.len());
         show::out(format_args!("{text}"))
     }
 }
@@ -154,6 +155,7 @@ impl Run {
             program,
             devices: self.devices,
             workers: self.workers,
+            interrupt: Interrupt::on_signals()?,
         };
         sweep::run_here(&folder, &file, &options)?;
         let status = Status::read(&folder)?;
@@ -207,14 +209,19 @@ struct Worker {
 impl Worker {
     fn run(self) -> Result<()> {
         let folder = SweepFolder::open(&self.folder)?;
-        let progress = show::progress();
+        let sitting = Sitting {
+            progress: show::progress(),
+            interrupt: Interrupt::on_signals()?,
+            ..Sitting::quiet(&self.device)
+        };
         let report = |spec: &Spec, ended: &Result<Ended>| match ended {
-            Ok(Ended::Done) => println!("{}  done  {}", spec.id, spec.label()),
-            Ok(Ended::Found) => println!("{}  found  {}", spec.id, spec.label()),
-            Err(error) => eprintln!("{}  failed  {}: {error:#}", spec.id, spec.label()),
+            // A log that cannot be written is no reason to end the sweep: the store says it too.
+            Ok(Ended::Done) => drop(say!("{}  done  {}", spec.id, spec.label())),
+            Ok(Ended::Found) => drop(say!("{}  found  {}", spec.id, spec.label())),
+            Err(error) => drop(say!("{}  failed  {}: {error:#}", spec.id, spec.label())),
         };
         let Some(wanted) = &self.run else {
-            return sweep::work_off(&folder, &self.device, &progress, &report);
+            return sweep::work_off(&folder, &sitting, &report);
         };
         let specs = folder.specs()?;
         let index = wanted.parse::<usize>().ok().filter(|_| wanted.len() < 16);
@@ -229,7 +236,7 @@ impl Worker {
                 specs.len()
             )
         })?;
-        let ended = sweep::work_at(&folder, spec, &self.device, &progress)?;
+        let ended = sweep::work_at(&folder, spec, &sitting)?;
         report(spec, &Ok(ended));
         Ok(())
     }

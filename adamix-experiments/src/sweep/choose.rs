@@ -184,10 +184,14 @@ pub fn write_cases(file: &SweepFile, name: &str, choices: &[Choice]) -> Result<S
             config::put(&mut case, key, value.clone())?;
         }
         text += &format!(
-            "\n# {:.4}: the mean of {}, the best of {}.\n",
+            "\n# {:.4}: the mean of {}, the best of {}{}.\n",
             choice.score.abs(),
             counted(choice.seeds, "run"),
             counted(choice.candidates, "setting"),
+            match choice.dropped {
+                0 => String::new(),
+                dropped => format!(", {dropped} of which failed"),
+            },
         );
         text += &toml::to_string(&Cases { case: vec![case] })?;
     }

@@ -15,6 +15,7 @@ use super::memory;
 use super::plan::{Spec, plan};
 use super::status::{self, Outcome};
 use super::view::View;
+use crate::interrupt::{Interrupt, Interrupted};
 
 /// How often the processes are looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -31,12 +32,14 @@ pub struct LocalOptions {
     pub devices: Vec<String>,
     /// How many runs at once, in place of the sweep file's number.
     pub workers: Option<usize>,
+    /// Asks the sweep to stop, and through it every run.
+    pub interrupt: Interrupt,
 }
 
 /// Works a sweep off: all that is missing, round by round. Runs that fail are listed by the sweep's status.
 ///
 /// # Errors
-/// If the sweep cannot be planned, or no run fits into the memory.
+/// If the sweep cannot be planned, no run fits into the memory, or a stop is asked for.
 pub fn run_here(folder: &SweepFolder, file: &SweepFile, options: &LocalOptions) -> Result<()> {
     let claims = folder.claims();
     let slots = slots(file, options)?;
@@ -131,6 +134,9 @@ impl Execution<'_> {
             if idle && self.queue.is_empty() && self.elsewhere.is_empty() {
                 return Ok(());
             }
+            if let Some(signal) = self.options.interrupt.asked() {
+                return self.stop(signal);
+            }
             if shown.elapsed() > Duration::from_secs(1) {
                 shown = Instant::now();
                 self.show();
@@ -177,6 +183,9 @@ impl Execution<'_> {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
+        // A group of its own: a terminal's interrupt comes to the sweep alone, which passes it on once.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let program = self.options.program.display();
         command
             .spawn()
@@ -208,7 +217,8 @@ impl Execution<'_> {
         }
         let kills = self.kills.entry(spec.id.clone()).or_default();
         *kills += 1;
-        if exit.code().is_none() && *kills <= RESTARTS {
+        let told_to_stop = exit.code() == Some(3);
+        if (exit.code().is_none() || told_to_stop) && *kills <= RESTARTS {
             self.view.ends(
                 slot,
                 &format!("{}  {exit}, begins again  {what}", spec.id),
@@ -218,6 +228,22 @@ impl Execution<'_> {
             return Ok(());
         }
         self.give_up(slot, &spec, exit)
+    }
+
+    /// Asks every run to save itself, and waits until all have.
+    fn stop(mut self, signal: &'static str) -> Result<()> {
+        self.view
+            .say(&format!("{signal}: the runs save themselves"));
+        let mut running: Vec<Running> = self.running.drain(..).flatten().collect();
+        for Running { child, .. } in &running {
+            // One that has just ended is no fault.
+            let asked = Command::new("kill").arg(child.id().to_string()).status();
+            asked.context("kill: cannot be started")?;
+        }
+        for Running { child, .. } in &mut running {
+            child.wait()?;
+        }
+        Err(Interrupted(signal)).context("the same command goes on from here")
     }
 
     /// A process that ended without a word of its own, once too often.
@@ -271,6 +297,7 @@ mod tests {
             program: PathBuf::new(),
             devices: devices.iter().map(|d| (*d).to_owned()).collect(),
             workers: None,
+            interrupt: Interrupt::never(),
         };
         slots(&toml::from_str(text).unwrap(), &options)
     }

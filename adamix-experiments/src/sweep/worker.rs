@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use indicatif::ProgressBar;
 
 use super::claim::{Attempt, Claim};
 use super::folder::SweepFolder;
 use super::plan::Spec;
 use super::status;
-use crate::recipe;
+use crate::checkpoint::Busy;
+use crate::interrupt::{Interrupted, Stopped};
+use crate::recipe::{self, Sitting};
 
 /// How often a worker looks whether a run that another one has is free.
 const LOOK: Duration = Duration::from_secs(2);
@@ -26,20 +27,16 @@ pub enum Ended {
 /// Runs one run of the plan to its end. While another worker is at it, waits: it may vanish.
 ///
 /// # Errors
-/// If the run fails, which its claim then says too.
-pub fn work_at(
-    folder: &SweepFolder,
-    spec: &Spec,
-    device: &str,
-    progress: &ProgressBar,
-) -> Result<Ended> {
+/// If the run fails, which its claim then says too, or a stop is asked for.
+pub fn work_at(folder: &SweepFolder, spec: &Spec, sitting: &Sitting) -> Result<Ended> {
     let claims = folder.claims();
     loop {
         if status::result(folder, &spec.id).is_some() {
             return Ok(Ended::Found);
         }
+        sitting.interrupt.check()?;
         match claims.take(&spec.id, true)? {
-            Attempt::Mine(claim) => return run(folder, spec, claim, device, progress),
+            Attempt::Mine(claim) => return run(folder, spec, claim, sitting),
             Attempt::Busy(_) => std::thread::sleep(LOOK),
             Attempt::Failed(message) => bail!(message),
         }
@@ -50,11 +47,11 @@ pub fn work_at(
 /// failed stay failed.
 ///
 /// # Errors
-/// If the store cannot be read or written. Runs that fail are told to `report` and stop nothing.
+/// If the store cannot be read or written, or a stop is asked for. Runs that fail are told to `report` and stop
+/// nothing.
 pub fn work_off(
     folder: &SweepFolder,
-    device: &str,
-    progress: &ProgressBar,
+    sitting: &Sitting,
     report: &dyn Fn(&Spec, &Result<Ended>),
 ) -> Result<()> {
     let claims = folder.claims();
@@ -64,9 +61,14 @@ pub fn work_off(
             if status::result(folder, &spec.id).is_some() {
                 continue;
             }
+            sitting.interrupt.check()?;
             match claims.take(&spec.id, false)? {
                 Attempt::Mine(claim) => {
-                    report(&spec, &run(folder, &spec, claim, device, progress));
+                    let ended = run(folder, &spec, claim, sitting);
+                    if ended.as_ref().is_err_and(is_a_stop) {
+                        return ended.map(drop);
+                    }
+                    report(&spec, &ended);
                     worked = true;
                 }
                 Attempt::Busy(_) => busy = true,
@@ -82,13 +84,7 @@ pub fn work_off(
     }
 }
 
-fn run(
-    folder: &SweepFolder,
-    spec: &Spec,
-    claim: Claim,
-    device: &str,
-    progress: &ProgressBar,
-) -> Result<Ended> {
+fn run(folder: &SweepFolder, spec: &Spec, claim: Claim, sitting: &Sitting) -> Result<Ended> {
     // Its last owner may have finished it while we were taking it.
     if status::result(folder, &spec.id).is_some() {
         claim.done()?;
@@ -101,13 +97,7 @@ fn run(
                 "the base model or the data changed since the sweep was planned: the run is now {found}; plan again"
             );
         }
-        recipe::train(
-            &spec.config,
-            Some(&folder.run(&spec.id)),
-            device,
-            false,
-            progress,
-        )
+        recipe::train(&spec.config, Some(&folder.run(&spec.id)), sitting)
     };
     match train() {
         Ok(_) => {
@@ -115,12 +105,16 @@ fn run(
             Ok(Ended::Done)
         }
         Err(error) => {
-            claim.fail(&one_line(&error))?;
+            if is_a_stop(&error) || error.is::<Busy>() {
+                claim.stop()?;
+            } else {
+                claim.fail(&format!("{error:#}").replace('\n', " "))?;
+            }
             Err(error)
         }
     }
 }
 
-fn one_line(error: &anyhow::Error) -> String {
-    format!("{error:#}").replace('\n', " ")
+fn is_a_stop(error: &anyhow::Error) -> bool {
+    error.is::<Stopped>() || error.is::<Interrupted>()
 }
