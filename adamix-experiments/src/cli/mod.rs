@@ -45,7 +45,9 @@ Examples:
   adamix evaluate runs/mrpc --inference ensemble
   adamix predict --model bert-folder --run runs/mrpc --input rows.jsonl --output predictions.jsonl
   adamix score e2e --refs testset_w_refs.csv --hyps outputs.txt
-  adamix inspect --architecture roberta-large --set adaptation.bottleneck=16"
+  adamix inspect --architecture roberta-large --set adaptation.bottleneck=16
+  adamix sweep run rates.toml --workers 2
+  adamix runs list --where task=mrpc"
 )]
 struct Cli {
     #[command(subcommand)]
