@@ -215,10 +215,18 @@ impl Export {
                 Holds::Model
             }
             Format::Peft => {
+                // As it was read: the model has some of it folded in where it has no place for a module.
+                let adapter = stored.foreign().cloned().map_or(adapter, Ok);
                 let refusal = match &adapter {
                     Ok(adapter) => peft::refusal(adapter),
                     Err(error) => Some(error.to_string()),
                 };
+                if let (Some(reason), Some(_)) = (&refusal, stored.foreign()) {
+                    bail!(
+                        "{}: {reason}; a whole model (--to transformers) holds it",
+                        self.source.display()
+                    );
+                }
                 if refusal.is_none() {
                     self.check_pooling(facts)?;
                 }

@@ -92,14 +92,22 @@ impl StoredAdapter {
         }
     }
 
+    /// What it does, where it was written elsewhere; `None` for this program's own.
+    pub fn foreign(&self) -> Option<&PortableAdapter> {
+        match &self.content {
+            Content::Own(_) => None,
+            Content::Peft(folder) => Some(&folder.adapter),
+            Content::Loralib(adapter) => Some(adapter),
+        }
+    }
+
     /// The number of values that it holds, and of these the head's, by `is_head`.
     pub fn counts(&self, is_head: impl Fn(&str) -> bool) -> (usize, usize) {
         let head = self.parameters().iter().filter(|(name, _)| is_head(name));
         let head = head.map(|(_, tensor)| tensor.values.len()).sum();
-        let all = match &self.content {
-            Content::Own(tensors) => tensors.values().map(|t| t.values.len()).sum(),
-            Content::Peft(folder) => folder.adapter.count(),
-            Content::Loralib(adapter) => adapter.count(),
+        let all = match self.foreign() {
+            None => self.parameters().values().map(|t| t.values.len()).sum(),
+            Some(adapter) => adapter.count(),
         };
         (all, head)
     }
