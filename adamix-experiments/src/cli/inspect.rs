@@ -131,6 +131,11 @@ impl Inspect {
     }
 }
 
+/// Where models are counted: only a device with autodiff knows what is trainable.
+fn counting() -> Device {
+    Device::flex().autodiff()
+}
+
 /// Counts a published architecture, encoder or decoder.
 fn architecture(name: &str, config: &RunConfig, outputs: usize) -> Result<Account> {
     if let Some(encoder) = EncoderConfig::named(name) {
@@ -140,7 +145,7 @@ fn architecture(name: &str, config: &RunConfig, outputs: usize) -> Result<Accoun
         let known = [&EncoderConfig::NAMES[..], &Gpt2Config::NAMES].concat();
         format!("unknown architecture `{name}`; known: {}", known.join(", "))
     })?;
-    let device = Device::flex();
+    let device = counting();
     let model = Gpt2::build(&decoder, &Source::zeros(&device))?;
     let model = adapt(model, &config.adaptation, Key::new(0), &device)?;
     Ok(Account::new(&parameter::parameters(&model), is_head))
@@ -148,7 +153,7 @@ fn architecture(name: &str, config: &RunConfig, outputs: usize) -> Result<Accoun
 
 /// Counts a run's model without any weights.
 fn count(encoder: &EncoderConfig, config: &RunConfig, outputs: usize) -> Result<Account> {
-    let device = Device::flex();
+    let device = counting();
     let classifier = SequenceClassifierConfig {
         encoder: encoder.clone(),
         outputs,

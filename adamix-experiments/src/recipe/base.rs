@@ -148,7 +148,7 @@ pub fn adapt<M: Adaptable>(
 ) -> Result<M> {
     let layers = adaptation.layers;
     let model = model.attach(&adaptation.attachments(), layers, key, device)?;
-    Ok(model.unfreeze(&adaptation.unfrozen(), layers)?)
+    Ok(model.train_base(&adaptation.unfrozen(), layers)?)
 }
 
 /// The same for a classifier, whose pooler is trained if it is read and the config or the method says so.
