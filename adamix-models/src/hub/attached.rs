@@ -223,11 +223,14 @@ pub fn attach<M: Adaptable>(
     device: &Device,
 ) -> Result<M, FoldError> {
     let mut rest = adapter.clone();
-    let mut layer = 0;
-    let mut prefix_slots = 0;
+    let mut layers = 0;
     for slot in model.slots() {
         if slot.role == Role::Attention {
-            prefix_slots += 1;
+            if let Some(prefix) = &adapter.prefix {
+                *slot.holds = layer_prefix(prefix, layers, slot.widths[1], device);
+            }
+            layers += 1;
+            continue;
         }
         if slot.part.is_some() {
             continue;
@@ -242,9 +245,6 @@ pub fn attach<M: Adaptable>(
             };
             fits(&slot, &[factors.values.len()], &[width])?;
             *slot.holds = Some(scale(&factors, device));
-        } else if let (Role::Attention, Some(prefix)) = (slot.role, &adapter.prefix) {
-            *slot.holds = layer_prefix(prefix, layer, slot.widths[1], device);
-            layer += 1;
         }
     }
     if let Some(prefix) = rest.prefix.take() {
@@ -254,7 +254,7 @@ pub fn attach<M: Adaptable>(
             .find(|slot| slot.role == Role::Attention);
         let slot = attention.expect("a model has attention");
         let found = prefix.shape[1];
-        fits(&slot, &[found], &[2 * prefix_slots * slot.widths[1]])?;
+        fits(&slot, &[found], &[2 * layers * slot.widths[1]])?;
         model.shift_positions(prefix.shape[0]);
     }
     fold_into(model, &rest, layout)
