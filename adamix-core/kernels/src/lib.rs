@@ -18,6 +18,7 @@
 mod allocator;
 mod attention;
 mod columns;
+mod cross_entropy;
 mod device;
 mod dropout;
 mod flex;
@@ -30,6 +31,7 @@ mod simd;
 
 pub use allocator::tune_allocator;
 pub use attention::{attention, attention_causal};
+pub use cross_entropy::{cross_entropy, log_sum_exp};
 pub use dropout::{Dropout, dropout};
 pub use gelu::{gelu, gelu_tanh};
 pub use layer_norm::{add_layer_norm, layer_norm};

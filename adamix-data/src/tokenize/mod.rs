@@ -124,6 +124,21 @@ impl Tokenizer {
         Ok(encodings)
     }
 
+    /// The token ids of texts without special tokens, on all cores.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_plain(&self, texts: &[String]) -> Result<Vec<Vec<u32>>, DataError> {
+        let mut ids = Vec::with_capacity(texts.len());
+        for chunk in texts.chunks(CHUNK) {
+            let texts: Vec<&str> = chunk.iter().map(String::as_str).collect();
+            let plain = self.inner.encode_batch_fast(texts, false);
+            let plain = plain.map_err(|e| self.refuse(e))?;
+            ids.extend(plain.iter().map(|encoding| encoding.get_ids().to_vec()));
+        }
+        Ok(ids)
+    }
+
     /// Cuts plain encodings to fit and puts the special tokens around them.
     fn join(
         &self,
