@@ -78,9 +78,7 @@ mod tests {
 
     #[test]
     fn shares_are_those_of_the_config() {
-        let rows: Vec<_> = (0..2000)
-            .map(|i| (row(98), Key::new(1).fold(i)))
-            .collect();
+        let rows: Vec<_> = (0..2000).map(|i| (row(98), Key::new(1).fold(i))).collect();
         let masked = masked(&rows);
         let tokens = 2000.0 * 98.0;
         let asked = masked.places.len() as f64;

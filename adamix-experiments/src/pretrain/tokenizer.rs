@@ -194,7 +194,10 @@ mod tests {
         train(folder.path(), Objective::Causal, &text(40), 320, 16).unwrap();
         let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
         assert_eq!(tokenizer.token_to_id("<|endoftext|>"), Some(0));
-        for sentence in ["The quiet baker\n\n was never  angry .", "Zażółć 7 € \u{1F600}!"] {
+        for sentence in [
+            "The quiet baker\n\n was never  angry .",
+            "Zażółć 7 € \u{1F600}!",
+        ] {
             let ids = tokenizer.encode(sentence, None, 1000).unwrap().ids;
             let shown: String = ids
                 .iter()
