@@ -21,6 +21,7 @@ mod columns;
 mod cross_entropy;
 mod device;
 mod dropout;
+mod few_rows;
 mod flex;
 mod gelu;
 mod gemm;
@@ -30,8 +31,8 @@ mod math;
 mod simd;
 
 pub use allocator::tune_allocator;
-pub use attention::{attention, attention_causal};
-pub use cross_entropy::{cross_entropy, log_sum_exp};
+pub use attention::{Lineage, Past, attention, attention_causal};
+pub use cross_entropy::{cross_entropy, exponential_sum};
 pub use dropout::{Dropout, dropout};
 pub use gelu::{gelu, gelu_tanh};
 pub use layer_norm::{add_layer_norm, layer_norm};

@@ -178,8 +178,8 @@ mod tests {
         let rows = Rows::pack(&files, 5, &roberta());
         assert_eq!(rows.len(), 4);
         assert_eq!(rows.row(0), [0, 10, 11, 2, 2]);
-        assert_eq!(rows.row(1), [0, 12, 2, 2, 2]);
-        assert_eq!(rows.row(2), [0, 13, 14, 15, 2]);
+        assert_eq!(rows.row(1), [0, 2, 12, 2, 2]);
+        assert_eq!(rows.row(2), [0, 2, 13, 14, 2]);
         let rows = Rows::pack(&files, 5, &gpt2());
         assert_eq!(rows.len(), 2);
         assert_eq!(rows.row(0), [10, 11, 3, 3, 12]);

@@ -134,15 +134,17 @@ fn pretrain<M: LanguageModel>(
     };
 
     let initialisation = key.purpose("initialisation");
+    let frequencies = unigram.log_frequencies();
     let mut model = match (&sources.base, &config.base) {
-        (Some(folder), Some(base)) => {
-            let weights = Weights::open(folder)?;
-            M::on_base(&dimensions, &weights, base.trained, initialisation, &device)?
-        }
-        _ => {
-            let frequencies = unigram.log_frequencies();
-            M::fresh(&dimensions, initialisation, frequencies, &device)?
-        }
+        (Some(folder), Some(base)) => M::on_base(
+            &dimensions,
+            &Weights::open(folder)?,
+            base.trained,
+            initialisation,
+            frequencies,
+            &device,
+        )?,
+        _ => M::fresh(&dimensions, initialisation, frequencies, &device)?,
     };
     let parameters: usize = parameter::parameters(&model)
         .iter()

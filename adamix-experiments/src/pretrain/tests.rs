@@ -1,11 +1,13 @@
 //! Whole pretrainings, as small as can be.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use adamix_data::synthetic;
 use adamix_models::encoder::EncoderConfig;
 use adamix_models::gpt2::Gpt2Config;
+use adamix_models::hub::Source;
 
 use super::*;
 
@@ -145,19 +147,22 @@ fn a_stopped_run_can_be_ended_early() {
     assert_eq!(outcome(&whole), outcome(&parts));
 }
 
-/// Trains for a while and gives the record, which must show that something was learned.
-fn learn(config: &mut PretrainConfig, folder: &Path) -> (PathBuf, Record) {
+/// Trains for a while and gives the record. The loss on held-out rows must fall, if by little: training
+/// starts near that of frequencies alone.
+fn learn(config: &mut PretrainConfig, folder: &Path, drop: f64) -> (PathBuf, Record) {
     let further = folder.join("further.txt");
     std::fs::write(&further, text(20).join("\n\n")).unwrap();
     config.corpus.held_out_file = Some(further.to_str().unwrap().to_owned());
-    config.training.steps = 60;
+    config.corpus.held_out_rows = 16;
+    config.training.steps = 100;
+    config.training.cooldown_steps = 90;
+    config.training.checkpoint_steps = 10;
     let out = folder.join("out");
     let record = run(config, &out, &mut |_| {}).unwrap();
     assert_eq!(record.held_out.len(), 2);
     let (first, last) = (&record.curve[0], record.curve.last().unwrap());
     assert!(
-        // Training starts near the unigram loss, so what is left to learn is little.
-        last.held_out_loss < first.held_out_loss - 0.15,
+        last.held_out_loss < first.held_out_loss - drop,
         "it learns: {:?}",
         record.curve
     );
@@ -165,7 +170,6 @@ fn learn(config: &mut PretrainConfig, folder: &Path) -> (PathBuf, Record) {
         (record.held_out[0].loss - last.held_out_loss).abs() < 0.01,
         "16 bits are enough"
     );
-    assert!(record.held_out[0].perplexity < record.held_out[0].unigram_perplexity);
     (out, record)
 }
 
@@ -173,7 +177,8 @@ fn learn(config: &mut PretrainConfig, folder: &Path) -> (PathBuf, Record) {
 fn a_finished_run_is_a_model_folder_and_is_not_run_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = tiny(&corpus(folder.path()));
-    let (out, record) = learn(&mut config, folder.path());
+    let (out, record) = learn(&mut config, folder.path(), 0.1);
+    assert!(record.held_out[0].perplexity < record.held_out[0].unigram_perplexity);
 
     let encoder = EncoderConfig::from_folder(&out).unwrap();
     assert_eq!((encoder.vocab_size, encoder.max_length()), (300, 16));
@@ -195,7 +200,8 @@ fn a_finished_run_is_a_model_folder_and_is_not_run_again() {
 fn a_causal_run_is_a_gpt2_folder() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = tiny_causal(&corpus(folder.path()));
-    let (out, record) = learn(&mut config, folder.path());
+    let (out, record) = learn(&mut config, folder.path(), 0.1);
+    assert!(record.held_out[0].perplexity < record.held_out[0].unigram_perplexity);
 
     let decoder = Gpt2Config::from_folder(&out).unwrap();
     assert_eq!((decoder.vocab_size, decoder.n_positions), (300, 32));
@@ -209,7 +215,7 @@ fn a_causal_run_is_a_gpt2_folder() {
         .sum();
     assert_eq!(counted, record.parameters);
     // Every token but a row's first is predicted.
-    assert_eq!(record.held_out[0].places, 4 * 15);
+    assert_eq!(record.held_out[0].places, 16 * 15);
 }
 
 /// A head on a frozen encoder: the encoder stays to the bit, and the folder holds all of it.
@@ -244,8 +250,68 @@ fn a_head_is_trained_on_a_frozen_base() {
         assert_eq!(same, !name.starts_with("lm_head."), "{name}");
     }
     assert_eq!(record.base_hash.unwrap().len(), 64);
-    let (first, last) = (&record.curve[0], record.curve.last().unwrap());
-    assert!(last.held_out_loss < first.held_out_loss, "it learns");
+}
+
+/// A BERT encoder under bare names and without a head, as sentence encoders are published.
+fn bare_bert(folder: &Path) {
+    let words: BTreeSet<String> = text(60)
+        .iter()
+        .flat_map(|line| line.split_whitespace())
+        .map(str::to_lowercase)
+        .collect();
+    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned);
+    let vocabulary: Vec<String> = special.into_iter().chain(words).collect();
+    std::fs::create_dir(folder).unwrap();
+    std::fs::write(folder.join("vocab.txt"), vocabulary.join("\n")).unwrap();
+    let config = serde_json::json!({
+        "model_type": "bert", "vocab_size": vocabulary.len(), "hidden_size": 16, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 20,
+    });
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let config = EncoderConfig::from_folder(folder).unwrap();
+    let model = MaskedLm::build(&config, &Source::random(Key::new(3), &Device::flex())).unwrap();
+    let tensors = parameter::export(&model, |info| info.name.starts_with("bert."));
+    let tensors = tensors
+        .into_iter()
+        .map(|(name, tensor)| (name["bert.".len()..].to_owned(), tensor))
+        .collect();
+    let path = folder.join("model.safetensors");
+    write::safetensors(&path, &tensors, write::Precision::F32).unwrap();
+}
+
+#[test]
+fn an_encoder_without_a_head_gets_one_under_its_familys_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = tiny(&corpus(folder.path()));
+    let base = folder.path().join("base");
+    bare_bert(&base);
+    config.model = None;
+    config.base = Some(BaseConfig {
+        folder: base.to_str().unwrap().to_owned(),
+        trained: Trained::Head,
+    });
+    let (out, record) = learn(&mut config, folder.path(), 0.01);
+    assert_eq!(record.parameters, 16 * 16 + 3 * 16 + vocabulary_size(&out));
+    let weights = Weights::open(&out).unwrap();
+    for name in ["transform.dense.weight", "transform.LayerNorm.bias", "bias"] {
+        assert!(
+            weights.contains(&format!("cls.predictions.{name}")),
+            "{name}"
+        );
+    }
+    let word = "embeddings.word_embeddings.weight";
+    let shape = weights.shape(&format!("bert.{word}")).unwrap().to_vec();
+    let before = Weights::open(&base).unwrap().read(word, &shape).unwrap();
+    assert_eq!(
+        weights.read(&format!("bert.{word}"), &shape).unwrap(),
+        before
+    );
+    let written = std::fs::read_to_string(out.join("config.json")).unwrap();
+    assert!(written.contains("BertForMaskedLM"), "{written}");
+}
+
+fn vocabulary_size(folder: &Path) -> usize {
+    EncoderConfig::from_folder(folder).unwrap().vocab_size
 }
 
 #[test]

@@ -79,6 +79,7 @@ impl LanguageModel for Gpt2 {
         weights: &Weights,
         _: Trained,
         _: Key,
+        _: Vec<f32>,
         device: &Device,
     ) -> Result<Self> {
         let model = Gpt2::load(dimensions, weights, device)?;

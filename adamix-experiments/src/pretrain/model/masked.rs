@@ -72,22 +72,14 @@ impl LanguageModel for MaskedLm {
         device: &Device,
     ) -> Result<Self> {
         let model = Self::build(dimensions, &Source::random(key, device))?;
-        let bias = HostTensor {
-            shape: vec![dimensions.vocab_size],
-            values: log_frequencies,
-        };
+        let model = with_bias(model, "lm_head.bias", log_frequencies)?;
         let positions = waves(
             dimensions.max_position_embeddings,
             dimensions.hidden_size,
             dimensions.initializer_range,
         );
-        let values = BTreeMap::from([
-            ("lm_head.bias".to_owned(), bias),
-            (
-                "roberta.embeddings.position_embeddings.weight".to_owned(),
-                positions,
-            ),
-        ]);
+        let name = "roberta.embeddings.position_embeddings.weight".to_owned();
+        let values = BTreeMap::from([(name, positions)]);
         Ok(parameter::assign(model, values)?)
     }
 
@@ -96,9 +88,17 @@ impl LanguageModel for MaskedLm {
         weights: &Weights,
         trained: Trained,
         key: Key,
+        log_frequencies: Vec<f32>,
         device: &Device,
     ) -> Result<Self> {
-        let model = Self::on_encoder(dimensions, weights, key, device)?;
+        let mut model = Self::on_encoder(dimensions, weights, key, device)?;
+        let bias = match dimensions.model_type {
+            ModelType::Bert => "cls.predictions.bias",
+            ModelType::Roberta => "lm_head.bias",
+        };
+        if !weights.contains(bias) {
+            model = with_bias(model, bias, log_frequencies)?;
+        }
         let prefix = format!("{}.", dimensions.model_type.prefix());
         Ok(parameter::set_trainable(model, |info| match trained {
             Trained::All => !info.name.contains(".pooler."),
@@ -127,4 +127,10 @@ impl LanguageModel for MaskedLm {
         let places = Tensor::<1, Int>::from_data(batch.places.as_slice(), device);
         self.forward(&input, places, &Pass::EVALUATION)
     }
+}
+
+fn with_bias(model: MaskedLm, name: &str, values: Vec<f32>) -> Result<MaskedLm> {
+    let shape = vec![values.len()];
+    let values = BTreeMap::from([(name.to_owned(), HostTensor { shape, values })]);
+    Ok(parameter::assign(model, values)?)
 }

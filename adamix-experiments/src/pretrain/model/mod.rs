@@ -13,7 +13,6 @@ use std::path::Path;
 
 use super::batch::Batch;
 use super::config::{ModelConfig, Trained};
-use super::tokenizer;
 use super::vocabulary::Vocabulary;
 
 /// A model with the head that its objective trains.
@@ -41,12 +40,13 @@ pub(super) trait LanguageModel: Named {
         device: &Device,
     ) -> Result<Self>;
 
-    /// A base model; what its files lack is drawn from `key`.
+    /// A base model; what its files lack is made as in a fresh one.
     fn on_base(
         dimensions: &Self::Dimensions,
         weights: &Weights,
         trained: Trained,
         key: Key,
+        log_frequencies: Vec<f32>,
         device: &Device,
     ) -> Result<Self>;
 
