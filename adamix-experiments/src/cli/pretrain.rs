@@ -49,17 +49,22 @@ impl Pretrain {
         if self.json {
             return show::json(&record);
         }
-        println!(
+        say!(
             "{} parameters, {} steps, {} tokens",
-            record.parameters, record.steps, record.tokens
-        );
+            record.parameters,
+            record.steps,
+            record.tokens
+        )?;
         for part in &record.held_out {
-            println!(
+            say!(
                 "  {:<24} perplexity {:.1} (unigram {:.1}) at {} tokens",
-                part.name, part.perplexity, part.unigram_perplexity, part.places
-            );
+                part.name,
+                part.perplexity,
+                part.unigram_perplexity,
+                part.places
+            )?;
         }
-        println!("  {}", self.out.display());
+        say!("  {}", self.out.display())?;
         Ok(())
     }
 }
