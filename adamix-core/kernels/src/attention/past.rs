@@ -9,7 +9,7 @@ use crate::device::is_fused;
 use crate::flex::{strided, uninitialised};
 use crate::math::{dot, exp, fma, max, sum};
 use crate::simd::multiversion;
-use burn::backend::{Flex, TensorMetadata};
+use burn::backend::Flex;
 use burn::tensor::{Int, Shape, Tensor, TensorData};
 use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
