@@ -62,7 +62,7 @@ pub(crate) fn multiply(out: &mut [f32], x: &[f32], weight: Matrix<'_>, bias: Opt
                 sums[..width].copy_from_slice(&bias[first..first + width]);
             }
         }
-        let data = weight.from_column(first);
+        let data = weight.starting_at(first);
         if depth == 0 {
         } else if in_rows {
             by_rows(sums, x, data, depth, weight.row_stride(), width);

@@ -68,7 +68,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// The data from the first element of a column on.
-    pub(crate) fn from_column(&self, column: usize) -> &'a [f32] {
+    pub(crate) fn starting_at(&self, column: usize) -> &'a [f32] {
         let start = (column * self.column_stride).min(self.data.len());
         &self.data[start..]
     }

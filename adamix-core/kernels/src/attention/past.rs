@@ -27,9 +27,9 @@ pub struct Past {
 #[derive(Clone, Debug)]
 enum Segment {
     /// On the CPU backend.
-    Fused([Heads; 2]),
+    Fused(Box<[Heads; 2]>),
     /// On any other.
-    Plain([Tensor<4>; 2]),
+    Plain(Box<[Tensor<4>; 2]>),
 }
 
 /// Where the past of each present row lies; the same in every layer.
@@ -62,8 +62,8 @@ impl Past {
     pub fn push(&mut self, keys: Tensor<4>, values: Tensor<4>) {
         assert_eq!(keys.dims(), values.dims(), "keys and values");
         let segment = match (primitive(&keys), primitive(&values)) {
-            (Some(keys), Some(values)) => Segment::Fused([keys, values].map(Heads::new)),
-            _ => Segment::Plain([keys, values]),
+            (Some(keys), Some(values)) => Segment::Fused(Box::new([keys, values].map(Heads::new))),
+            _ => Segment::Plain(Box::new([keys, values])),
         };
         self.segments.push(segment);
     }
@@ -89,7 +89,7 @@ impl Past {
             .segments
             .iter()
             .map(|segment| match segment {
-                Segment::Fused(heads) => Some(heads),
+                Segment::Fused(heads) => Some(&**heads),
                 Segment::Plain(_) => None,
             })
             .collect();
@@ -143,7 +143,7 @@ impl Segment {
             Self::Fused(heads) => heads
                 .each_ref()
                 .map(|heads| Tensor::from_primitive::<Flex>(heads.tensor().clone())),
-            Self::Plain(tensors) => tensors.clone(),
+            Self::Plain(tensors) => (**tensors).clone(),
         }
     }
 }
