@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use adamix_core::adaptation::{AdaptationConfig, Share};
 use adamix_core::parameter::HostTensor;
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +88,8 @@ pub fn load(folder: &Path) -> Result<(AdapterConfig, BTreeMap<String, HostTensor
     for name in weights.names() {
         tensors.insert(name.to_owned(), weights.tensor(name)?);
     }
+    let values = tensors.values().map(|t| t.values.len()).sum();
+    config.check(values, &folder.join(CONFIG))?;
     Ok((config, tensors))
 }
 
@@ -116,4 +119,35 @@ pub fn read_config(folder: &Path) -> Result<AdapterConfig, HubError> {
         });
     }
     Ok(config)
+}
+
+impl AdapterConfig {
+    /// Refuses sizes that so many values cannot fill: a model of them would be memory asked for in vain.
+    fn check(&self, values: usize, path: &Path) -> Result<(), HubError> {
+        let of = |one: usize, experts: usize, share| match share {
+            Share::Both => one,
+            _ => one.saturating_mul(experts),
+        };
+        let attached = self.attachments.iter().map(|a| match &a.adaptation {
+            AdaptationConfig::Bottleneck(c) => of(c.bottleneck, c.experts, c.share),
+            AdaptationConfig::LowRank(c) => of(c.rank, c.experts, c.share),
+            AdaptationConfig::Scale(c) => c.experts,
+            AdaptationConfig::Prefix(c) => c.length.saturating_mul(c.experts),
+            AdaptationConfig::VirtualTokens(c) => c.length.saturating_mul(c.experts),
+        });
+        let largest = attached.max().unwrap_or(1);
+        // A decoder has no head of its own.
+        let outputs = self.outputs.max(usize::from(self.model_type == "gpt2"));
+        for (key, size) in [("outputs", outputs), ("attachments", largest)] {
+            if size == 0 || size > values {
+                return Err(HubError::Config {
+                    path: path.to_owned(),
+                    key: key.to_owned(),
+                    found: format!("of size {size}"),
+                    expected: format!("what {values} values in {TENSORS} can fill"),
+                });
+            }
+        }
+        Ok(())
+    }
 }
