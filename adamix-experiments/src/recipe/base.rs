@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use adamix_core::account::Account;
-use adamix_core::adaptation::BottleneckConfig;
 use adamix_core::parameter::{self, HostTensor};
 use adamix_data::{Task, Tokenizer};
 use adamix_keys::Key;
 use adamix_models::encoder::{
     EncoderConfig, Pooling, SequenceClassifier, SequenceClassifierConfig,
 };
-use adamix_models::hub::adapter::{self, AdapterConfig, MixtureShape};
+use adamix_models::hub::adapter::{self, AdapterConfig};
 use adamix_models::hub::{HubError, Weights};
+use adamix_models::site::Adaptable;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 
-use crate::config::{Adaptation, Method, RunConfig};
+use crate::config::RunConfig;
 use crate::embedded;
 
 /// A Hugging Face folder, opened.
@@ -69,17 +69,13 @@ impl Base {
             outputs,
             pooling: config.backbone.pooling,
         };
-        let mut model = classifier.load(&self.weights, key.purpose("head"), false, device)?;
-        if let Some(mixture) = mixture_config(&config.adaptation, self.config.hidden_size) {
-            model = model.attach(&mixture, key.purpose("mixture"), device);
-        }
-        let full = config.adaptation.method == Method::Full;
-        let pooler = config.backbone.train_pooler && config.backbone.pooling == Pooling::Pooler;
-        let model = parameter::set_trainable(model, |info| match info.name.contains(".pooler.") {
-            true => pooler || (full && config.backbone.pooling == Pooling::Pooler),
-            false => full || info.trainable,
-        });
-        Ok(Adapted::new(model))
+        let model = classifier.load(&self.weights, key.purpose("head"), false, device)?;
+        Ok(Adapted::new(adapt(
+            model,
+            config,
+            key.purpose("mixture"),
+            device,
+        )?))
     }
 
     /// The model with an adapter from disk on it.
@@ -104,13 +100,8 @@ impl Base {
             pooling,
         };
         let mut model = classifier.load(&self.weights, Key::new(0), false, device)?;
-        if let Some(shape) = config.mixture {
-            let mixture = BottleneckConfig::new(self.config.hidden_size, shape.bottleneck)
-                .with_experts(shape.experts)
-                .with_share(shape.share)
-                .with_activation(shape.activation);
-            model = model.attach(&mixture, Key::new(0), device);
-        }
+        model = (model.attach(&config.attachments, 0, Key::new(0), device))
+            .with_context(|| folder.display().to_string())?;
         let path = folder.join(adapter::TENSORS);
         let missing = parameter::parameters(&model)
             .into_iter()
@@ -132,20 +123,25 @@ fn pooling_named(name: &str) -> Option<Pooling> {
     serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
 }
 
-/// The mixture of a method, or `None` where it has none. A single adapter is a mixture of one.
-pub fn mixture_config(adaptation: &Adaptation, hidden_size: usize) -> Option<BottleneckConfig> {
-    let experts = match adaptation.method {
-        Method::Adamix => adaptation.experts,
-        Method::Adapter => 1,
-        Method::Head | Method::Full => return None,
-    };
-    Some(
-        BottleneckConfig::new(hidden_size, adaptation.bottleneck)
-            .with_experts(experts)
-            .with_share(adaptation.share)
-            .with_activation(adaptation.activation)
-            .with_initializer_range(adaptation.initializer_range),
-    )
+/// A model with a run's adaptation on it: what is attached is fresh, and what the method trains is trainable.
+pub fn adapt(
+    model: SequenceClassifier,
+    config: &RunConfig,
+    key: Key,
+    device: &Device,
+) -> Result<SequenceClassifier> {
+    let adaptation = &config.adaptation;
+    let layers = adaptation.layers;
+    let model = model.attach(&adaptation.attachments(), layers, key, device)?;
+    let model = model.unfreeze(&adaptation.unfrozen(), layers)?;
+    let pools = config.backbone.pooling == Pooling::Pooler;
+    let train_pooler = config.backbone.train_pooler;
+    Ok(parameter::set_trainable(model, |info| {
+        match info.name.contains(".pooler.") {
+            true => pools && (train_pooler || info.trainable),
+            false => info.trainable,
+        }
+    }))
 }
 
 /// A model whose trained parameters are known by name, whatever becomes of its gradients.
@@ -199,24 +195,11 @@ impl Adapted {
         task: &Task,
         merged: bool,
     ) -> AdapterConfig {
-        let mixture =
-            mixture_config(&config.adaptation, base.config.hidden_size).map(|m| MixtureShape {
-                bottleneck: m.bottleneck,
-                experts: if merged { 1 } else { m.experts },
-                share: m.share,
-                activation: m.activation,
-            });
         AdapterConfig {
             format: adapter::FORMAT,
             base_hash: base.hash.clone(),
             model_type: base.config.model_type.prefix().to_owned(),
-            mixture,
-            sites: self
-                .model
-                .sites()
-                .into_iter()
-                .map(|site| site.name)
-                .collect(),
+            attachments: self.model.attachments(),
             labels: task.labels.clone(),
             outputs: task.num_outputs(),
             pooling: format!("{:?}", config.backbone.pooling).to_lowercase(),

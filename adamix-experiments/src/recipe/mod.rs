@@ -8,7 +8,7 @@ mod step;
 mod trace;
 mod train;
 
-pub use base::{Adapted, Base, is_head, mixture_config};
+pub use base::{Adapted, Base, adapt, is_head};
 pub use data::{TaskData, encode, number_of_steps};
 pub use evaluate::{Evaluator, Mode, Predictions, argmax};
 pub use schedule::learning_rate;

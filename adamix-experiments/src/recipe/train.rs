@@ -9,6 +9,7 @@ use adamix_core::parameter::HostTensor;
 use adamix_core::routing;
 use adamix_data::{Encoding, plan_epoch};
 use adamix_keys::Key;
+use adamix_models::site::Adaptable;
 use anyhow::Result;
 use burn::tensor::Device;
 use indicatif::ProgressBar;
@@ -198,7 +199,7 @@ pub fn train(
     let result = RunResult {
         identity,
         task: data.task.name.clone(),
-        method: format!("{:?}", config.adaptation.method).to_lowercase(),
+        method: config.adaptation.method.to_string(),
         selection: data.task.selection.name().to_owned(),
         inference: measure.inference,
         best,
