@@ -53,11 +53,7 @@ impl Balance {
 /// - shares, chosen: `[batch, tokens, experts]`
 /// - tokens: `[batch, tokens, 1]`, 0 for padding
 /// - output: `[1]`
-pub(super) fn load_balance(
-    shares: Tensor<3>,
-    chosen: Tensor<3>,
-    tokens: Tensor<3>,
-) -> Tensor<1> {
+pub(super) fn load_balance(shares: Tensor<3>, chosen: Tensor<3>, tokens: Tensor<3>) -> Tensor<1> {
     let experts = shares.dims()[2] as f64;
     let total = tokens.clone().sum();
     let mean = |values: Tensor<3>| -> Tensor<1> {
@@ -95,8 +91,7 @@ mod tests {
         let device = Device::flex();
         // Two tokens that count and one that is padding.
         let tokens = Tensor::<3>::from_data([[[1.0f32], [1.0], [0.0]]], &device);
-        let shares =
-            Tensor::<3>::from_data([[[0.75f32, 0.25], [0.5, 0.5], [0.0, 1.0]]], &device);
+        let shares = Tensor::<3>::from_data([[[0.75f32, 0.25], [0.5, 0.5], [0.0, 1.0]]], &device);
         let chosen = Tensor::<3>::from_data([[[1.0f32, 0.0], [1.0, 0.0], [0.0, 1.0]]], &device);
         // f = (1, 0), P = (0.625, 0.375): 2 · 0.625.
         let loss = scalar(load_balance(shares, chosen, tokens.clone()));

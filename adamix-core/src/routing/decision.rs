@@ -46,7 +46,10 @@ pub struct Mixed {
 
 impl Decision {
     /// The decision that runs a merged or single module.
-    pub const SINGLE: Self = Self::one(0, 0);
+    pub const SINGLE: Self = Self::Experts {
+        down: Choice::One(0),
+        up: Choice::One(0),
+    };
 
     /// One expert a side for the whole batch.
     pub const fn one(down: usize, up: usize) -> Self {

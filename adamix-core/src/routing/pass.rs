@@ -71,18 +71,22 @@ impl<'a> RoutedPass<'a> {
             return decision.clone();
         }
         let (down, up) = asking.counts;
-        let decision = self.policy.decide(&RoutingContext {
-            moment: self.moment,
-            site,
-            down,
-            up,
-            examples: self.examples,
-            training: self.training,
-            input: asking.input,
-            device: asking.device,
-            mask: asking.mask,
-            router: asking.router,
-        });
+        let decision = match asking.counts {
+            // A single module leaves nothing to decide.
+            (1, 1) => Decision::SINGLE,
+            _ => self.policy.decide(&RoutingContext {
+                moment: self.moment,
+                site,
+                down,
+                up,
+                examples: self.examples,
+                training: self.training,
+                input: asking.input,
+                device: asking.device,
+                mask: asking.mask,
+                router: asking.router,
+            }),
+        };
         decided.insert(site.to_owned(), decision.clone());
         decision
     }

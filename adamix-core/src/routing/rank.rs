@@ -12,10 +12,10 @@ fn precedence(shares: &Tensor<3>) -> Tensor<4> {
     let [batch, tokens, experts] = shares.dims();
     let shape = [batch, tokens, experts, experts];
     let shares = shares.clone().detach();
-    let own: Tensor<4> = shares.clone().unsqueeze_dim(3).expand(shape);
-    let other: Tensor<4> = shares.unsqueeze_dim(2).expand(shape);
+    let own: Tensor<4> = shares.clone().unsqueeze_dim::<4>(3).expand(shape);
+    let other: Tensor<4> = shares.unsqueeze_dim::<4>(2).expand(shape);
     let smaller = Tensor::<2>::ones([experts, experts], &own.device()).tril(-1);
-    let smaller = smaller.unsqueeze::<4>().expand(shape);
+    let smaller: Tensor<4> = smaller.unsqueeze::<4>().expand(shape);
     let larger = other.clone().greater(own.clone()).float();
     larger + other.equal(own).float() * smaller
 }

@@ -55,8 +55,15 @@ impl Usage {
             let [down, up] = match decision {
                 Decision::Experts { down: d, up: u } => [parts(d, down), parts(u, up)],
                 Decision::Mixed(mixed) => {
-                    let weights: Vec<f64> = mixed.mean_weights().iter().map(|w| (*w).into()).collect();
-                    let side = |count| if count == 1 { vec![1.0] } else { weights.clone() };
+                    let weights: Vec<f64> =
+                        mixed.mean_weights().iter().map(|w| (*w).into()).collect();
+                    let side = |count| {
+                        if count == 1 {
+                            vec![1.0]
+                        } else {
+                            weights.clone()
+                        }
+                    };
                     [side(down), side(up)]
                 }
             };
@@ -73,7 +80,9 @@ impl Usage {
             up: side_figures(&usage.up),
         };
         let sites = self.sites.iter();
-        sites.map(|(site, usage)| (site.clone(), figures(usage))).collect()
+        sites
+            .map(|(site, usage)| (site.clone(), figures(usage)))
+            .collect()
     }
 }
 
@@ -101,7 +110,11 @@ fn parts(choice: &Choice, count: usize) -> Vec<f64> {
 fn side_figures(counts: &[f64]) -> SideFigures {
     let total: f64 = counts.iter().sum();
     let shares: Vec<f64> = counts.iter().map(|c| c / total).collect();
-    let entropy: f64 = shares.iter().filter(|s| **s > 0.0).map(|s| -s * s.ln()).sum();
+    let entropy: f64 = shares
+        .iter()
+        .filter(|s| **s > 0.0)
+        .map(|s| -s * s.ln())
+        .sum();
     SideFigures {
         entropy: (counts.len() > 1).then(|| entropy / (counts.len() as f64).ln()),
         largest: shares.iter().copied().fold(0.0, f64::max),

@@ -1,9 +1,10 @@
 //! `adamix predict`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use adamix_core::merging::Uniform;
-use adamix_core::routing::{self, Inference};
+use adamix_core::routing::{Fixed, Inference, RoutingPolicy};
 use adamix_data::{Encoding, Example, TableSpec, Task, collate, plan_evaluation};
 use adamix_keys::Key;
 use adamix_models::encoder::{
@@ -118,7 +119,8 @@ impl Predict {
         encodings: &[Encoding],
         device: &Device,
     ) -> Result<Vec<Value>> {
-        let (model, mut labels) = match self.adapter_folder()? {
+        let (folder, inference, policy) = self.adapter_folder()?;
+        let (model, mut labels) = match folder {
             Some(folder) => {
                 let (adapted, config) = base.with_adapter(&folder, device)?;
                 (adapted.model, config.labels)
@@ -129,7 +131,9 @@ impl Predict {
             labels = task.labels.clone();
         }
         let mode = Mode {
-            inference: Inference::Merged,
+            inference,
+            policy,
+            paths: 1,
             rule: &Uniform {},
             key: Key::new(0),
             batch_size: self.batch_size,
@@ -158,20 +162,24 @@ impl Predict {
             .collect())
     }
 
-    /// The adapter to use: a run's merged best state, or its trained one where the policy is not merged.
-    fn adapter_folder(&self) -> Result<Option<PathBuf>> {
+    /// The adapter to use, and how: a run's merged best state, or its trained one where its policy is not
+    /// merged.
+    fn adapter_folder(&self) -> Result<(Option<PathBuf>, Inference, Arc<dyn RoutingPolicy>)> {
         let Some(run) = &self.run else {
-            return Ok(self.adapter.clone());
+            return Ok((
+                self.adapter.clone(),
+                Inference::Merged,
+                Arc::new(Fixed::default()),
+            ));
         };
         let folder = RunFolder::open(run)?;
-        let policy = routing::policy(&folder.config()?.routing.policy)
-            .context("the run's routing policy")?;
-        let state = if policy.native_inference() == Inference::Merged {
-            "merged/best"
-        } else {
-            "adapter/best"
+        let policy = folder.config()?.routing.policy()?;
+        let inference = policy.native_inference();
+        let state = match inference {
+            Inference::Merged => "merged/best",
+            _ => "adapter/best",
         };
-        Ok(Some(folder.file(state)))
+        Ok((Some(folder.file(state)), inference, policy))
     }
 }
 

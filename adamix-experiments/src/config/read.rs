@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use adamix_core::routing;
 use anyhow::{Context, Result, bail, ensure};
 use toml::{Table, Value};
 
@@ -154,6 +153,7 @@ fn check(config: &RunConfig) -> Result<()> {
     positive("schedule.batch_size", config.schedule.batch_size)?;
     positive("schedule.accumulation", config.schedule.accumulation)?;
     positive("evaluation.batch_size", config.evaluation.batch_size)?;
+    positive("evaluation.paths", config.evaluation.paths)?;
     config.adaptation.check()?;
     let rate = |key: &str, value: f64| {
         ensure!(
@@ -181,13 +181,7 @@ fn check(config: &RunConfig) -> Result<()> {
             "`{key}` is {value}; it must be a number of at least 0"
         );
     }
-    let policy = &config.routing.policy;
-    if routing::policy(policy).is_none() {
-        bail!(
-            "`routing.policy` is `{policy}`; known policies: {}",
-            routing::POLICIES.join(", ")
-        );
-    }
+    config.routing.policy()?;
     config.merging.rule()?;
     Ok(())
 }

@@ -133,6 +133,8 @@ pub fn adapt(
     let adaptation = &config.adaptation;
     let layers = adaptation.layers;
     let model = model.attach(&adaptation.attachments(), layers, key, device)?;
+    let policy = config.routing.policy()?;
+    let model = model.route(policy.as_ref(), key, device)?;
     let model = model.unfreeze(&adaptation.unfrozen(), layers)?;
     let pools = config.backbone.pooling == Pooling::Pooler;
     let train_pooler = config.backbone.train_pooler;

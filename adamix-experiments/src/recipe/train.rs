@@ -70,7 +70,7 @@ pub fn train(
     let description = adapted.describe(config, &base, &data.task, false);
     adapted.save(&folder.file("adapter/initial"), &description)?;
 
-    let policy = routing::policy(&config.routing.policy).expect("the config was checked");
+    let policy = config.routing.policy()?;
     let trainer = Trainer {
         config,
         encoder: &base.config.clone().with_dropout(config.backbone.dropout),
@@ -279,6 +279,8 @@ impl<'a> Measure<'a> {
             .purpose("inference")
             .fold(epoch as u64);
         let mode = Mode {
+            policy: self.config.routing.policy()?,
+            paths: self.config.evaluation.paths,
             inference: self.inference,
             rule: rule.as_ref(),
             key,

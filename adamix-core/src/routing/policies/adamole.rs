@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::options::OptionError;
 use crate::routing::balance::Balance;
 use crate::routing::{
-    Declared, Decision, Grain, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
+    Decision, Declared, Grain, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
 };
 
 /// The outputs of the experts of each token whose `softmax(W x)` is above `tau(x) = sigma(w x + b) / M`, by

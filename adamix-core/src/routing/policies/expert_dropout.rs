@@ -30,7 +30,9 @@ impl RoutingPolicy for ExpertDropout {
     fn decide(&self, context: &RoutingContext<'_>) -> Decision {
         let experts = context.experts();
         let kept = match context.training {
-            true => kept(experts, self.rate, |i| context.key().fold(i as u64).uniform()),
+            true => kept(experts, self.rate, |i| {
+                context.key().fold(i as u64).uniform()
+            }),
             false => vec![true; experts],
         };
         let count = kept.iter().filter(|k| **k).count();

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::options::OptionError;
 use crate::routing::rank::among_first;
 use crate::routing::{
-    Declared, Decision, Grain, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
+    Decision, Declared, Grain, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
 };
 
 /// In training the expert with the largest `W mean_t x_t` plus Gumbel noise, so drawn from the softmax; in

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::expert_dropout::kept;
 use crate::options::{OptionError, fraction};
 use crate::routing::{
-    Declared, Decision, Grain, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
+    Decision, Declared, Grain, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
 };
 
 /// The parameters of the experts, mixed for each example by `softmax(W mean_t x_t)`; in training experts
@@ -46,9 +46,16 @@ impl RoutingPolicy for Smear {
             let experts = context.experts();
             let row = |id: &u32| {
                 let key = context.key().fold(u64::from(*id));
-                kept(experts, self.expert_dropout, |i| key.fold(i as u64).uniform())
+                kept(experts, self.expert_dropout, |i| {
+                    key.fold(i as u64).uniform()
+                })
             };
-            let kept: Vec<f32> = context.examples.iter().flat_map(row).map(f32::from).collect();
+            let kept: Vec<f32> = context
+                .examples
+                .iter()
+                .flat_map(row)
+                .map(f32::from)
+                .collect();
             let kept = TensorData::new(kept, [context.examples.len(), 1, experts]);
             weights = weights.clone() * Tensor::from_data(kept, context.device);
             weights = weights.clone() / weights.sum_dim(2);

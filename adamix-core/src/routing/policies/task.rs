@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::options::OptionError;
 use crate::routing::{
-    Declared, Decision, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
+    Decision, Declared, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
 };
 
 /// The parameters of the experts, mixed by `sigma(Z_t) / sum sigma(Z_t)`, where `Z` is a learned table of

@@ -7,7 +7,7 @@ use crate::options::OptionError;
 use crate::routing::balance::Balance;
 use crate::routing::rank::among_first;
 use crate::routing::{
-    Declared, Decision, Grain, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
+    Decision, Declared, Grain, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
 };
 
 /// The outputs of the `k` experts with the largest `softmax(W x)` of each token, by these weights divided by

@@ -7,7 +7,7 @@ use crate::options::{OptionError, fraction};
 use crate::routing::balance::Balance;
 use crate::routing::rank::share_before;
 use crate::routing::{
-    Declared, Decision, Grain, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
+    Decision, Declared, Grain, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
 };
 
 /// The outputs of the fewest experts of each token whose `softmax(W x)` adds up to `p`, by these weights
@@ -51,7 +51,11 @@ impl RoutingPolicy for TopP {
         let shares = softmax(logits.clone(), 2);
         // The first expert always counts; another as long as those before it do not reach p.
         let before = share_before(shares.clone());
-        let chosen = before.clone().lower_elem(self.p).bool_or(before.equal_elem(0.0)).float();
+        let chosen = before
+            .clone()
+            .lower_elem(self.p)
+            .bool_or(before.equal_elem(0.0))
+            .float();
         let weights = shares.clone() * chosen.clone();
         let weights = weights.clone() / weights.sum_dim(2);
         let losses = Balance::new(self.balance, self.z);
