@@ -1,9 +1,9 @@
 //! Every adaptation against `peft`, and against hooks on `transformers`' models where `peft` has none
 //! (`tools/make_adaptation_references.py` wrote the values).
 
-mod shared;
 #[path = "shared/compare.rs"]
 mod compare;
+mod shared;
 
 use adamix_core::adaptation::{
     Activation, AdaptationConfig, BottleneckConfig, LowRankConfig, Placement, PrefixConfig,
@@ -46,9 +46,7 @@ fn attachments(name: &str) -> Vec<Attachment> {
         "list" => bottleneck(adapter(Activation::Identity, Placement::Projection).with_bias(false))
             .at(["attention-block", "ffn-block"]),
         "pfeiffer" => bottleneck(adapter(Activation::Relu, Placement::Norm)),
-        "pfeiffer gated" => {
-            bottleneck(adapter(Activation::Relu, Placement::Norm).with_gate(true))
-        }
+        "pfeiffer gated" => bottleneck(adapter(Activation::Relu, Placement::Norm).with_gate(true)),
         "parallel" => bottleneck(adapter(Activation::Relu, Placement::Parallel)),
         "lin" => {
             bottleneck(adapter(Activation::Relu, Placement::Output).with_norm(true)).at(["layer"])
@@ -65,9 +63,7 @@ fn attachments(name: &str) -> Vec<Attachment> {
 
 /// The model with the values that the references were made with.
 fn adapted<M: Adaptable>(model: M, what: &[Attachment]) -> M {
-    let model = model
-        .attach(what, 0, Key::new(1), &Device::flex())
-        .unwrap();
+    let model = model.attach(what, 0, Key::new(1), &Device::flex()).unwrap();
     let mut tensors = parameter::export(&model, |info| info.name.contains(".adamix."));
     for (name, tensor) in &mut tensors {
         let phase = f64::from(name.bytes().map(u32::from).sum::<u32>() % 97);
@@ -117,7 +113,8 @@ fn sampled(logits: Tensor<3>) -> Vec<f32> {
     let vocabulary = logits.dims()[2];
     let rows = values(logits);
     let rows = rows.chunks(vocabulary);
-    rows.flat_map(|row| row.iter().step_by(400).copied()).collect()
+    rows.flat_map(|row| row.iter().step_by(400).copied())
+        .collect()
 }
 
 /// The same, one token at a time through a cache.
@@ -130,7 +127,9 @@ fn run_gpt2_stepwise(model: &Gpt2) -> Vec<f32> {
             0 => DecoderInput::left_padded(model.config(), &[&[id]], 7, &device).unwrap(),
             _ => DecoderInput::next(&[id], &[i], &device),
         };
-        let hidden = model.transformer.forward(&input, Some(&mut cache), &Pass::EVALUATION);
+        let hidden = model
+            .transformer
+            .forward(&input, Some(&mut cache), &Pass::EVALUATION);
         found.extend(sampled(model.logits(hidden)));
     }
     found
@@ -167,7 +166,10 @@ fn outputs_are_those_of_peft_and_transformers() {
         println!("{name}: {far:.1e}");
         assert!(far < 2e-5, "{name}: {far}");
     }
-    assert_eq!(ids(&serde_json::json!([cases.as_object().unwrap().len()])), [26]);
+    assert_eq!(
+        ids(&serde_json::json!([cases.as_object().unwrap().len()])),
+        [26]
+    );
 }
 
 fn run_encoder_distance(
@@ -177,6 +179,9 @@ fn run_encoder_distance(
     expected: &[f32],
 ) -> f32 {
     let plain = run_encoder(config, &model);
-    assert!(distance(&plain, expected) > 1e-2, "the adaptation does something");
+    assert!(
+        distance(&plain, expected) > 1e-2,
+        "the adaptation does something"
+    );
     distance(&run_encoder(config, &adapted(model, what)), expected)
 }

@@ -222,11 +222,15 @@ fn gradients_reach_every_bank_of_every_kind() {
     let mask = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0];
     let input = EncoderInput::new(&encoder, &ids, &[0; 8], &mask, 4, &device);
     let model = classifier.build_all(&source).unwrap();
-    check_gradients(&model, |model, pass| model.forward(&input, pass).sin().sum());
+    check_gradients(&model, |model, pass| {
+        model.forward(&input, pass).sin().sum()
+    });
     let config = Gpt2Config::new(30, 16, 8, 2, 2);
     let model = Gpt2::build(&config, &source).unwrap();
     let input = DecoderInput::new(&config, &[3, 5, 6, 7, 9, 2], 3, &device).unwrap();
-    check_gradients(&model, |model, pass| model.forward(&input, pass).sin().sum());
+    check_gradients(&model, |model, pass| {
+        model.forward(&input, pass).sin().sum()
+    });
 }
 
 #[test]

@@ -175,6 +175,7 @@ fn check(config: &RunConfig) -> Result<()> {
         ("optimizer.epsilon", config.optimizer.epsilon),
         ("optimizer.max_grad_norm", config.optimizer.max_grad_norm),
         ("consistency.weight", config.consistency.weight),
+        ("checkpoint.minutes", config.checkpoint.minutes),
     ] {
         ensure!(
             value.is_finite() && value >= 0.0,
