@@ -4,19 +4,25 @@
 mod compare;
 mod shared;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use adamix_core::account::Account;
-use adamix_core::adaptation::{AdaptationConfig, LowRankConfig, Share};
+use adamix_core::adaptation::{
+    AdaptationConfig, BottleneckConfig, LowRankConfig, Placement, PrefixConfig, ScaleConfig,
+    ScaledSide, Share, VirtualTokensConfig,
+};
 use adamix_core::parameter::{self, HostTensor};
+use adamix_core::random::Initializer;
+use adamix_core::routing::{Decision, Routes, Site};
 use adamix_keys::Key;
 use adamix_models::encoder::{
     EncoderConfig, EncoderInput, Pooling, SequenceClassifier, SequenceClassifierConfig,
 };
+use adamix_models::gpt2::{DecoderInput, Gpt2, Gpt2Config};
 use adamix_models::hub::{Source, Weights};
 use adamix_models::pass::Pass;
 use adamix_models::site::{Adaptable, Attachment, SiteError};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use compare::{distance, floats, values};
 
 fn lora(rank: usize) -> LowRankConfig {
@@ -134,4 +140,139 @@ fn a_low_rank_update_gives_pefts_logits() {
         let far = distance(&logits, &floats(&case["logits"]));
         assert!(far < 1e-5, "{far}");
     }
+}
+
+/// Every kind of adaptation, as a mixture of three, with the places of both families that can hold it.
+fn every_kind() -> Vec<Attachment> {
+    let adapter = || BottleneckConfig::new(3).with_experts(3);
+    let placed = |placement| AdaptationConfig::Bottleneck(adapter().with_placement(placement));
+    let scale = |side| {
+        let config = ScaleConfig::new().with_side(side);
+        AdaptationConfig::Scale(config.with_experts(3))
+    };
+    let low_rank = LowRankConfig::new(2).with_experts(3);
+    let prefix = PrefixConfig::new(2).with_experts(3);
+    let tokens = || {
+        let config = VirtualTokensConfig::new(2).with_experts(3);
+        Attachment::new(AdaptationConfig::VirtualTokens(config))
+    };
+    let own = [
+        placed(Placement::Projection),
+        placed(Placement::Output),
+        placed(Placement::Parallel),
+        AdaptationConfig::LowRank(low_rank),
+        scale(ScaledSide::Output),
+        scale(ScaledSide::Input),
+        AdaptationConfig::Prefix(prefix),
+    ];
+    let mut all: Vec<_> = own.map(Attachment::new).into();
+    all.extend([
+        tokens(),
+        tokens().at(["layer"]),
+        Attachment::new(placed(Placement::Output)).at(["layer"]),
+    ]);
+    all
+}
+
+/// Gradients reach one expert of every bank that is attached, and nothing of the base.
+fn check_gradients<M: Adaptable>(model: &M, run: impl Fn(&M, &Pass<'_>) -> Tensor<1>) {
+    let device = Device::flex().autodiff();
+    for what in every_kind() {
+        let model = parameter::set_trainable(model.clone(), |_| false);
+        let attached = model.attach(core::slice::from_ref(&what), 0, Key::new(3), &device);
+        // A side of zeros would hide the other's gradient.
+        let mut tensors = parameter::export(attached.as_ref().unwrap(), |info| info.trainable);
+        for (i, tensor) in tensors.values_mut().enumerate() {
+            let key = Key::new(i as u64);
+            tensor.values = Initializer::Normal(0.3).sample(key, tensor.values.len());
+        }
+        let model = parameter::assign(attached.unwrap(), tensors).unwrap();
+        let at = |site: Site| (site.name, Decision::diagonal(1, site.down, site.up));
+        let routes: Routes = model.sites().into_iter().map(at).collect();
+        let mut tape = run(&model, &Pass::along(&routes)).backward();
+        let reached = parameter::gradients(&model, &mut tape);
+        let bank = |name: &str| name.rsplitn(3, '.').nth(2).unwrap().to_owned();
+        let trained = parameter::parameters(&model);
+        let trained = trained.iter().filter(|info| info.trainable);
+        let banks: BTreeSet<_> = trained.map(|info| bank(&info.name)).collect();
+        let weights = reached.keys().filter(|name| name.ends_with(".weight"));
+        let found: Vec<_> = weights.map(|name| bank(name)).collect();
+        assert!(banks.iter().all(|bank| bank.contains(".adamix.")));
+        assert_eq!(found, banks.into_iter().collect::<Vec<_>>(), "{what:?}");
+    }
+}
+
+#[test]
+fn gradients_reach_every_bank_of_every_kind() {
+    let device = Device::flex().autodiff();
+    let source = Source::random(Key::new(1), &device);
+    let mut encoder = EncoderConfig::named("roberta-base").unwrap();
+    encoder.vocab_size = 30;
+    encoder.hidden_size = 8;
+    encoder.num_hidden_layers = 2;
+    encoder.num_attention_heads = 2;
+    encoder.intermediate_size = 12;
+    encoder.max_position_embeddings = 16;
+    let classifier = SequenceClassifierConfig {
+        encoder: encoder.clone(),
+        outputs: 2,
+        pooling: Pooling::Mean,
+    };
+    let ids = [0, 5, 6, 2, 0, 7, 2, 1];
+    let mask = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0];
+    let input = EncoderInput::new(&encoder, &ids, &[0; 8], &mask, 4, &device);
+    let model = classifier.build_all(&source).unwrap();
+    check_gradients(&model, |model, pass| {
+        model.forward(&input, pass).sin().sum()
+    });
+    let config = Gpt2Config::new(30, 16, 8, 2, 2);
+    let model = Gpt2::build(&config, &source).unwrap();
+    let input = DecoderInput::new(&config, &[3, 5, 6, 7, 9, 2], 3, &device).unwrap();
+    check_gradients(&model, |model, pass| {
+        model.forward(&input, pass).sin().sum()
+    });
+}
+
+#[test]
+fn what_is_attached_comes_back_from_its_description() {
+    let device = Device::flex();
+    for what in every_kind() {
+        let build = || {
+            let config = Gpt2Config::new(30, 16, 8, 3, 2);
+            Gpt2::build(&config, &Source::zeros(&device)).unwrap()
+        };
+        let model = (build().attach(&[what], 2, Key::new(1), &device)).unwrap();
+        let described = model.attachments();
+        let again = (build().attach(&described, 0, Key::new(1), &device)).unwrap();
+        assert_eq!(parameter::parameters(&again), parameter::parameters(&model));
+        assert_eq!(again.sites(), model.sites());
+    }
+}
+
+#[test]
+fn the_bases_parameters_are_unfrozen_by_name_and_depth() {
+    let trained = |patterns: &[&str], layers| {
+        let patterns: Vec<_> = patterns.iter().map(|p| (*p).to_owned()).collect();
+        let model = counted("bert-base-uncased").unfreeze(&patterns, layers);
+        let all = parameter::parameters(&model.unwrap());
+        let trained = all.iter().filter(|info| info.trainable);
+        trained.map(|info| info.count()).sum::<usize>()
+    };
+    // BitFit: 12 layers of 8,448, the embeddings' norm, the pooler and the head.
+    assert_eq!(trained(&["bias"], 0), 12 * 8_448 + 768 + 768 + 2);
+    assert_eq!(trained(&["*"], 0), 109_482_240 + 2 * 768 + 2);
+    let layer = 4 * (768 * 768 + 768) + 2 * 768 * 3072 + 3072 + 768 + 4 * 768;
+    assert_eq!(trained(&["*"], 2), 2 * layer);
+    let unknown = counted("bert-base-uncased").unfreeze(&["ln_1".to_owned()], 0);
+    assert_eq!(
+        unknown.unwrap_err().to_string(),
+        "no parameter of the base model is named by `ln_1`"
+    );
+    // FT-Top2 of GPT-2 medium in table 3: 25.19 M.
+    let config = Gpt2Config::named("gpt2-medium").unwrap();
+    let model = Gpt2::build(&config, &Source::zeros(&Device::flex())).unwrap();
+    let model = model.unfreeze(&["*".to_owned()], 2).unwrap();
+    let all = parameter::parameters(&model);
+    let trained = all.iter().filter(|info| info.trainable);
+    assert_eq!(trained.map(|info| info.count()).sum::<usize>(), 25_192_448);
 }

@@ -31,9 +31,8 @@ impl ByPlace {
     fn rule(&self, module: &str, bank: &str) -> &Arc<dyn MergeRule> {
         // The site, with its part where it has some.
         let site = module.replacen(MARK.trim_end_matches('.'), "", 1);
-        let fits = |o: &&Override| {
-            matches(&o.sites, &site) && o.bank.as_deref().is_none_or(|b| b == bank)
-        };
+        let fits =
+            |o: &&Override| matches(&o.sites, &site) && o.bank.as_deref().is_none_or(|b| b == bank);
         let found = self.overrides.iter().find(fits);
         found.map_or(&self.otherwise, |o| &o.rule)
     }

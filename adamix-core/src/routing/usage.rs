@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Choice, Decision, Routes};
+use super::{Choice, Decision, Routes, Site};
 
 /// Counts by site over many passes. A plain value: it goes into a checkpoint and comes back.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,13 +45,14 @@ pub struct SideFigures {
 }
 
 impl Usage {
-    /// Counts the decisions of a pass. `counts` tells how many experts the sides of a site have.
-    pub fn record(&mut self, routes: &Routes, counts: impl Fn(&str) -> (usize, usize)) {
-        for (site, decision) in routes {
-            let (down, up) = counts(site);
-            let usage = self.sites.entry(site.clone()).or_default();
+    /// Counts the decisions of a pass over the sites of a model.
+    pub fn record(&mut self, routes: &Routes, sites: &[Site]) {
+        for Site { name, down, up } in sites {
+            let (Some(decision), (down, up)) = (routes.get(name), (*down, *up)) else {
+                continue;
+            };
+            let usage = self.sites.entry(name.clone()).or_default();
             usage.decisions += 1;
-            let parts = |choice: &Choice, count| parts(choice, count);
             let [down, up] = match decision {
                 Decision::Experts { down: d, up: u } => [parts(d, down), parts(u, up)],
                 Decision::Mixed(mixed) => {
@@ -132,7 +133,12 @@ mod tests {
         let mut usage = Usage::default();
         let mut record = |decision| {
             let routes = Routes::from([("a".to_owned(), decision)]);
-            usage.record(&routes, |_| (4, 1));
+            let site = Site {
+                name: "a".to_owned(),
+                down: 4,
+                up: 1,
+            };
+            usage.record(&routes, &[site]);
         };
         record(Decision::one(0, 0));
         record(Decision::Experts {

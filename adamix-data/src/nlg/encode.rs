@@ -88,7 +88,7 @@ pub struct Batch {
     /// The pairs' ids, `[size]`.
     pub rows: Vec<u32>,
     /// The tokens read: all of a completion but the last, which nothing follows. Padding is 0.
-    pub ids: Vec<i32>,
+    pub ids: Vec<u32>,
     /// The token that follows each.
     pub labels: Vec<u32>,
     /// 1 where the token that follows is the text's or its end.
@@ -118,7 +118,7 @@ pub fn collate(completions: &[(u32, &Completion)], pad_to: Option<usize>) -> Bat
     for (row, (_, completion)) in completions.iter().enumerate() {
         for (column, pair) in completion.ids.windows(2).enumerate() {
             let at = row * seq + column;
-            batch.ids[at] = pair[0] as i32;
+            batch.ids[at] = pair[0];
             batch.labels[at] = pair[1];
             batch.mask[at] = f32::from(u8::from(column + 1 >= completion.context));
         }

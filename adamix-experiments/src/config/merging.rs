@@ -15,6 +15,9 @@ pub struct Merging {
     pub rule: String,
     /// The rule's own settings.
     pub options: Options,
+    /// Measure and keep an average over the steps of all that is trained, in place of the last values: its
+    /// decay, such as 0.999. 0 takes none.
+    pub ema: f64,
     /// Other rules for some sites or banks; the first that fits counts.
     pub overrides: Vec<RuleOverride>,
 }
@@ -40,6 +43,7 @@ impl Default for Merging {
         Self {
             rule: "uniform".to_owned(),
             options: Options::NONE,
+            ema: 0.0,
             overrides: Vec::new(),
         }
     }
