@@ -18,8 +18,8 @@ use adamix_models::gpt2::{Cache, DecoderInput, Gpt2, Gpt2Config};
 use adamix_models::hub::Weights;
 use adamix_models::pass::Pass;
 use adamix_models::site::{Adaptable, Attachment};
-use burn::tensor::{Device, Tensor};
-use compare::{distance, floats, ids, values};
+use burn::tensor::{Device, Int, Tensor};
+use compare::{distance, floats, values};
 
 const IDS: [[i32; 7]; 2] = [[0, 317, 297, 286, 359, 18, 2], [0, 55, 262, 326, 2, 1, 1]];
 const MASK: [[f32; 7]; 2] = [[1.0; 7], [1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]];
@@ -123,9 +123,11 @@ fn run_gpt2_stepwise(model: &Gpt2) -> Vec<f32> {
     let mut cache = Cache::new();
     let mut found = Vec::new();
     for (i, id) in GPT2_IDS.into_iter().enumerate() {
-        let input = match i {
-            0 => DecoderInput::left_padded(model.config(), &[&[id]], 7, &device).unwrap(),
-            _ => DecoderInput::next(&[id], &[i], &device),
+        let one = |value: i32| Tensor::<2, Int>::from_data([[value]], &device);
+        let input = DecoderInput {
+            ids: one(id as i32),
+            positions: one(i as i32),
+            mask: None,
         };
         let hidden = model
             .transformer
