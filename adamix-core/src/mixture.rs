@@ -156,7 +156,7 @@ mod tests {
     fn a_choice_for_each_token_or_example_runs_that_expert() {
         let device = Device::flex();
         for case in Case::all(&device) {
-            let per_token = vec![vec![0, 2, 1], vec![1, 1, 0]];
+            let per_token = [vec![0, 2, 1], vec![1, 1, 0]];
             let clamp = |side: &Bank| {
                 let row = |row: &Vec<usize>| row.iter().map(|e| e % side.len()).collect();
                 Choice::PerToken(per_token.iter().map(row).collect())

@@ -9,6 +9,10 @@ use super::Choice;
 /// What a policy decided for one mixture in one pass.
 #[derive(Clone, Debug, DeriveSerialize, Deserialize)]
 #[serde(untagged)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a site, for one pass"
+)]
 pub enum Decision {
     /// Experts by number, one choice a side.
     Experts {

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Instant;
 
-use adamix_core::optimizer::AdamW;
 use adamix_core::merging::Average;
+use adamix_core::optimizer::AdamW;
 use adamix_core::parameter::{self, Named, ParameterInfo};
 use adamix_core::routing::{Inference, Site, Usage};
 use adamix_models::hub::fault;

@@ -368,8 +368,11 @@ fn dropped_experts_leave_the_mean_of_the_others() {
     assert_eq!(values(mixed(ask.ask(&policy)).weights), [1.0 / 3.0; 3]);
 }
 
+/// A map by name, shape, weight `[in, out]` and bias.
+type Given<'a> = (&'a str, [usize; 2], Vec<f32>, Option<f32>);
+
 /// A router whose maps have given weights, `[in, out]`, and biases.
-fn router(maps: &[(&str, [usize; 2], Vec<f32>, Option<f32>)], device: &Device) -> Option<Router> {
+fn router(maps: &[Given<'_>], device: &Device) -> Option<Router> {
     let declared: Vec<Declared> = maps
         .iter()
         .map(|(name, [input, output], _, bias)| Declared {
