@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use toml::{Table, Value};
 
 use super::method::lay_under;
-use super::{Method, RunConfig};
+use super::{Method, RunConfig, preset};
 
 /// Reads a config file and applies the settings in order.
 pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
@@ -30,6 +30,7 @@ pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
 
 /// Fills what a table leaves out and checks the whole.
 pub fn resolve(mut table: Table) -> Result<RunConfig> {
+    preset::expand(&mut table)?;
     let known = Table::try_from(RunConfig::default()).expect("the default config is a table");
     refuse_unknown("", &table, &known)?;
     let method = table.get("adaptation").and_then(|t| t.get("method"));

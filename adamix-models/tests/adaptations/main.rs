@@ -1,7 +1,9 @@
 //! Every adaptation on both families: what is trained, what it costs, and what `peft` gives for it.
 
-#[path = "shared/compare.rs"]
+#[path = "../shared/compare.rs"]
 mod compare;
+mod references;
+#[path = "../shared/mod.rs"]
 mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,11 +38,14 @@ fn counted(name: &str) -> SequenceClassifier {
         outputs: 2,
         pooling: Pooling::Pooler,
     };
-    config.build_all(&Source::zeros(&Device::flex())).unwrap()
+    // Only a device with autodiff knows what is trainable.
+    let device = Device::flex().autodiff();
+    config.build_all(&Source::zeros(&device)).unwrap()
 }
 
 fn attach(model: SequenceClassifier, what: Attachment) -> Result<SequenceClassifier, SiteError> {
-    model.attach(&[what], 0, Key::new(1), &Device::flex())
+    let device = Device::flex().autodiff();
+    model.attach(&[what], 0, Key::new(1), &device)
 }
 
 fn merged_count(model: &SequenceClassifier) -> usize {
@@ -50,7 +55,7 @@ fn merged_count(model: &SequenceClassifier) -> usize {
 
 #[test]
 fn low_rank_counts_are_the_papers() {
-    for (name, count) in [("roberta-large", 786_432), ("bert-base-uncased", 294_912)] {
+    for (name, count) in [("minilm-l6", 73_728), ("bert-base-uncased", 294_912)] {
         for experts in [1, 4] {
             let config = AdaptationConfig::LowRank(lora(8).with_experts(experts));
             let model = attach(counted(name), Attachment::new(config)).unwrap();
@@ -112,7 +117,7 @@ fn a_low_rank_update_gives_pefts_logits() {
     let Some(folder) = shared::folder("golden/hf") else {
         return;
     };
-    let device = Device::flex();
+    let device = Device::flex().autodiff();
     let base = folder.join("roberta-tiny");
     let encoder = EncoderConfig::from_folder(&base).unwrap().with_dropout(0.0);
     let config = SequenceClassifierConfig {
@@ -253,7 +258,7 @@ fn what_is_attached_comes_back_from_its_description() {
 fn the_bases_parameters_are_unfrozen_by_name_and_depth() {
     let trained = |patterns: &[&str], layers| {
         let patterns: Vec<_> = patterns.iter().map(|p| (*p).to_owned()).collect();
-        let model = counted("bert-base-uncased").unfreeze(&patterns, layers);
+        let model = counted("bert-base-uncased").train_base(&patterns, layers);
         let all = parameter::parameters(&model.unwrap());
         let trained = all.iter().filter(|info| info.trainable);
         trained.map(|info| info.count()).sum::<usize>()
@@ -263,15 +268,16 @@ fn the_bases_parameters_are_unfrozen_by_name_and_depth() {
     assert_eq!(trained(&["*"], 0), 109_482_240 + 2 * 768 + 2);
     let layer = 4 * (768 * 768 + 768) + 2 * 768 * 3072 + 3072 + 768 + 4 * 768;
     assert_eq!(trained(&["*"], 2), 2 * layer);
-    let unknown = counted("bert-base-uncased").unfreeze(&["ln_1".to_owned()], 0);
+    let unknown = counted("bert-base-uncased").train_base(&["ln_1".to_owned()], 0);
     assert_eq!(
         unknown.unwrap_err().to_string(),
         "no parameter of the base model is named by `ln_1`"
     );
     // FT-Top2 of GPT-2 medium in table 3: 25.19 M.
     let config = Gpt2Config::named("gpt2-medium").unwrap();
-    let model = Gpt2::build(&config, &Source::zeros(&Device::flex())).unwrap();
-    let model = model.unfreeze(&["*".to_owned()], 2).unwrap();
+    let device = Device::flex().autodiff();
+    let model = Gpt2::build(&config, &Source::zeros(&device)).unwrap();
+    let model = model.train_base(&["*".to_owned()], 2).unwrap();
     let all = parameter::parameters(&model);
     let trained = all.iter().filter(|info| info.trainable);
     assert_eq!(trained.map(|info| info.count()).sum::<usize>(), 25_192_448);
