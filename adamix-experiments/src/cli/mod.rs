@@ -11,11 +11,15 @@ mod bench;
 mod demo;
 mod doctor;
 mod evaluate;
+mod export;
 mod inspect;
 mod predict;
 mod pretrain;
+mod runs;
 mod score;
 mod show;
+mod sweep;
+mod tasks;
 mod train;
 
 use std::io::Write;
@@ -24,7 +28,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::checkpoint::Busy;
-use crate::interrupt::Stopped;
+use crate::interrupt::{Interrupted, Stopped};
 
 /// Train, merge and measure mixtures of adaptations (AdaMix) on frozen Transformers.
 #[derive(Debug, Parser)]
@@ -42,8 +46,11 @@ Examples:
   adamix train --config mrpc.toml --out runs/mrpc --trace
   adamix evaluate runs/mrpc --inference ensemble
   adamix predict --model bert-folder --run runs/mrpc --input rows.jsonl --output predictions.jsonl
+  adamix export runs/mrpc --to peft --out mrpc-adapter
   adamix score e2e --refs testset_w_refs.csv --hyps outputs.txt
-  adamix inspect --architecture roberta-large --set adaptation.bottleneck=16"
+  adamix inspect --architecture roberta-large --set adaptation.bottleneck=16
+  adamix sweep run rates.toml --workers 2
+  adamix runs list --where task=mrpc"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -60,8 +67,14 @@ enum Verb {
     Evaluate(evaluate::Evaluate),
     /// Predict rows of a file, with a plain model or with an adapter on it.
     Predict(predict::Predict),
+    /// Write a run or an adapter for Python's peft, or as a whole model for transformers.
+    Export(export::Export),
     /// Count parameters and bytes of a run, an adapter, a model folder or an architecture.
     Inspect(inspect::Inspect),
+    /// Plan many runs from one file, and work them off here or on a cluster.
+    Sweep(sweep::Sweep),
+    /// List, show, compare and remove runs of a folder.
+    Runs(runs::Runs),
     /// Pretrain a small encoder by masked language modelling.
     Pretrain(pretrain::Pretrain),
     /// Score generated text as the official programs do.
@@ -79,7 +92,10 @@ pub fn main() -> ExitCode {
         Verb::Train(verb) => verb.run(),
         Verb::Evaluate(verb) => verb.run(),
         Verb::Predict(verb) => verb.run(),
+        Verb::Export(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
+        Verb::Sweep(verb) => verb.run(),
+        Verb::Runs(verb) => verb.run(),
         Verb::Pretrain(verb) => verb.run(),
         Verb::Score(verb) => verb.run(),
         Verb::Bench(verb) => verb.run(),
@@ -108,7 +124,7 @@ pub fn main() -> ExitCode {
 
 /// The exit code of an error.
 fn code(error: &anyhow::Error) -> u8 {
-    if error.is::<Stopped>() {
+    if error.is::<Stopped>() || error.is::<Interrupted>() {
         3
     } else if error.is::<Busy>() {
         4

@@ -9,13 +9,15 @@ use adamix_models::encoder::{
     EncoderConfig, Pooling, SequenceClassifier, SequenceClassifierConfig,
 };
 use adamix_models::hub::adapter::{self, AdapterConfig};
-use adamix_models::hub::{HubError, Weights};
+use adamix_models::hub::peft::Setting;
+use adamix_models::hub::{HubError, Layout, Weights, affine_modules};
 use adamix_models::site::Adaptable;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 
 use super::adapted::Adapted;
-use crate::config::{Adaptation, RunConfig};
+use super::served::pooling_named;
+use crate::config::RunConfig;
 use crate::embedded;
 
 /// A Hugging Face folder, opened.
@@ -135,10 +137,6 @@ impl Base {
     }
 }
 
-fn pooling_named(name: &str) -> Option<Pooling> {
-    serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
-}
-
 /// A model with an adaptation on it: what is attached is fresh, and what the method trains is trainable.
 pub fn adapt<M: Adaptable>(
     model: M,
@@ -192,5 +190,18 @@ impl Adapted<SequenceClassifier> {
             merged,
             max_length: base.longest_input(config),
         }
+    }
+
+    /// Writes this model, whose banks are merged, as the adapter that serves.
+    pub fn save_served(&self, folder: &Path, config: &AdapterConfig, base: &Base) -> Result<()> {
+        let setting = Setting {
+            task_type: "SEQ_CLS",
+            base: None,
+            layout: Layout::OutIn,
+            modules: affine_modules(&self.model),
+            heads: base.config.num_attention_heads,
+            layers: base.config.num_hidden_layers,
+        };
+        self.serve(folder, config, &setting)
     }
 }

@@ -102,7 +102,11 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         adapted.save(&folder.file(&format!("adapter/{name}")), &description)?;
         fault::point("adapter");
         let merged = adapted.with_model(adapted.model.merged(rule.as_ref())?);
-        merged.save(&folder.file(&format!("merged/{name}")), &merged_description)?;
+        merged.save_served(
+            &folder.file(&format!("merged/{name}")),
+            &merged_description,
+            &base,
+        )?;
         let lines = folder.lines(&format!("predictions/{name}.jsonl"))?;
         state
             .predictions

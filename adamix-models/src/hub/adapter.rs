@@ -1,4 +1,5 @@
-//! Adapters on disk: `adamix.safetensors` and `adamix_config.json`.
+//! This program's adapters on disk: `adamix.safetensors` with all experts, or what serves in the file shape of
+//! PEFT; and `adamix_config.json`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +8,7 @@ use adamix_core::parameter::HostTensor;
 use serde::{Deserialize, Serialize};
 
 use super::write::{self, Precision};
-use super::{HubError, Weights};
+use super::{HubError, PortableAdapter, Weights, peft};
 use crate::site::Attachment;
 
 /// The tensors' file.
@@ -55,8 +56,42 @@ pub fn save(
     write::atomic(&folder.join(CONFIG), json.as_bytes())
 }
 
-/// Reads an adapter folder.
+/// Writes the adapter that serves, with one module a site: as a folder that Python's `peft` loads where
+/// `portable` can be one, else in the same file shape under this program's names.
+pub fn save_served(
+    folder: &Path,
+    config: &AdapterConfig,
+    tensors: &BTreeMap<String, HostTensor>,
+    portable: Option<&PortableAdapter>,
+    setting: &peft::Setting,
+) -> Result<(), HubError> {
+    match portable.filter(|adapter| peft::refusal(adapter).is_none()) {
+        Some(adapter) => peft::save(folder, adapter, setting)?,
+        None => peft::save_own_kind(folder, config, tensors, setting)?,
+    }
+    let json = serde_json::to_string_pretty(config).expect("a configuration serialises") + "\n";
+    write::atomic(&folder.join(CONFIG), json.as_bytes())
+}
+
+/// Reads an adapter folder whose tensors have this program's names.
 pub fn load(folder: &Path) -> Result<(AdapterConfig, BTreeMap<String, HostTensor>), HubError> {
+    let config = read_config(folder)?;
+    let own = folder.join(TENSORS);
+    let path = if own.is_file() {
+        own
+    } else {
+        folder.join(peft::TENSORS)
+    };
+    let weights = Weights::from_files(folder, vec![path])?;
+    let mut tensors = BTreeMap::new();
+    for name in weights.names() {
+        tensors.insert(name.to_owned(), weights.tensor(name)?);
+    }
+    Ok((config, tensors))
+}
+
+/// Reads what an adapter folder says of itself.
+pub fn read_config(folder: &Path) -> Result<AdapterConfig, HubError> {
     let path = folder.join(CONFIG);
     if !path.is_file() {
         return Err(HubError::Absent {
@@ -80,12 +115,5 @@ pub fn load(folder: &Path) -> Result<(AdapterConfig, BTreeMap<String, HostTensor
             expected: FORMAT.to_string(),
         });
     }
-    let weights = Weights::from_files(folder, vec![folder.join(TENSORS)])?;
-    let mut tensors = BTreeMap::new();
-    for name in weights.names() {
-        let shape = weights.shape(name).unwrap_or_default().to_vec();
-        let values = weights.read(name, &shape)?;
-        tensors.insert(name.to_owned(), HostTensor { shape, values });
-    }
-    Ok((config, tensors))
+    Ok(config)
 }
