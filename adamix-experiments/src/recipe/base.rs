@@ -138,12 +138,7 @@ impl Base {
 }
 
 /// A model with an adaptation on it: what is attached is fresh, and what the method trains is trainable.
-pub fn adapt<M: Adaptable>(
-    model: M,
-    config: &RunConfig,
-    key: Key,
-    device: &Device,
-) -> Result<M> {
+pub fn adapt<M: Adaptable>(model: M, config: &RunConfig, key: Key, device: &Device) -> Result<M> {
     let adaptation = &config.adaptation;
     let layers = adaptation.layers;
     let model = model.attach(&adaptation.attachments(), layers, key, device)?;

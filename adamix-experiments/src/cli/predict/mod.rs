@@ -11,7 +11,7 @@ use adamix_core::routing::{Fixed, Inference, RoutingPolicy};
 use adamix_data::{Encoding, Example, TableSpec, Task};
 use adamix_keys::Key;
 use adamix_models::hub::{self, write};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::tensor::Device;
 use clap::Args;
 use serde_json::{Value, json};
