@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use adamix_core::adaptation::{AdaptationConfig, Share};
 use adamix_core::parameter::HostTensor;
+use adamix_core::routing::Declared;
 use serde::{Deserialize, Serialize};
 
 use super::write::{self, Precision};
@@ -87,6 +89,8 @@ pub fn load(folder: &Path) -> Result<(AdapterConfig, BTreeMap<String, HostTensor
     for name in weights.names() {
         tensors.insert(name.to_owned(), weights.tensor(name)?);
     }
+    let values = tensors.values().map(|t| t.values.len()).sum();
+    config.check(values, &folder.join(CONFIG))?;
     Ok((config, tensors))
 }
 
@@ -116,4 +120,43 @@ pub fn read_config(folder: &Path) -> Result<AdapterConfig, HubError> {
         });
     }
     Ok(config)
+}
+
+/// The largest thing that an attachment makes at each of its places, in values; 0 if one of its sizes is.
+fn size(attachment: &Attachment) -> usize {
+    let experts = |share, experts| match share {
+        Share::Both => 1,
+        _ => experts,
+    };
+    let own = match &attachment.adaptation {
+        AdaptationConfig::Bottleneck(c) => c.bottleneck.saturating_mul(experts(c.share, c.experts)),
+        AdaptationConfig::LowRank(c) => c.rank.saturating_mul(experts(c.share, c.experts)),
+        AdaptationConfig::Scale(c) => c.experts,
+        AdaptationConfig::Prefix(c) => c.length.saturating_mul(c.experts),
+        AdaptationConfig::VirtualTokens(c) => c.length.saturating_mul(c.experts),
+    };
+    let learned = |map: &Declared| map.input.saturating_mul(map.output);
+    let learned = attachment.router.iter().map(learned);
+    match own {
+        0 => 0,
+        own => learned.fold(own, usize::max),
+    }
+}
+
+impl AdapterConfig {
+    /// Refuses sizes that so many values cannot fill: a model of them would be memory asked for in vain.
+    fn check(&self, values: usize, path: &Path) -> Result<(), HubError> {
+        let sizes = self.attachments.iter().map(|a| ("attachments", size(a)));
+        for (key, size) in sizes.chain([("outputs", self.outputs)]) {
+            if size == 0 || size > values {
+                return Err(HubError::Config {
+                    path: path.to_owned(),
+                    key: key.to_owned(),
+                    found: format!("of size {size}"),
+                    expected: format!("what {values} values in {TENSORS} can fill"),
+                });
+            }
+        }
+        Ok(())
+    }
 }

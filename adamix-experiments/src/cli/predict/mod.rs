@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use self::masked::masked;
 use self::next_token::next_token;
 use super::show;
-use crate::recipe::{Base, Evaluator, Mode, Served, encode};
+use crate::recipe::{Base, Evaluator, Mode, Served};
 use crate::run::RunFolder;
 
 /// Predict rows of a file, with a plain model or with an adapter on it.
@@ -89,7 +89,7 @@ impl Predict {
             )?);
         }
         let base = Base::open(&self.model)?;
-        let encodings = encode(&base.tokenizer, &examples, base.max_length(self.max_length))?;
+        let encodings = base.encode(&examples, base.max_length(self.max_length))?;
         let plain = self.run.is_none() && self.adapter.is_empty();
         let lines = if plain && base.config.is_masked_lm() {
             masked(&base, &examples, &encodings, &device)?
