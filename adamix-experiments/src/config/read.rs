@@ -7,8 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::method::lay_under;
-use super::{Method, RunConfig, preset, put};
+use super::{Method, RunConfig, overlay, preset, put};
 
 /// Largest config that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -54,10 +53,9 @@ pub fn resolve(mut table: Table) -> Result<RunConfig> {
     let method = table.get("adaptation").and_then(|t| t.get("method"));
     let method = method.and_then(Value::as_str).and_then(|m| m.parse().ok());
     let defaults = method.map(Method::defaults).unwrap_or_default();
-    lay_under(
-        &mut table,
-        Table::from_iter([("adaptation".to_owned(), Value::Table(defaults))]),
-    );
+    let mut below = Table::from_iter([("adaptation".to_owned(), Value::Table(defaults))]);
+    overlay(&mut below, table);
+    let table = below;
     let names_weight = table
         .get("consistency")
         .and_then(|c| c.get("weight"))

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use adamix_core::adaptation::{AdaptationConfig, Share};
 use adamix_core::parameter::HostTensor;
-use adamix_core::routing::Declared;
 use serde::{Deserialize, Serialize};
 
 use super::write::{self, Precision};
@@ -122,32 +121,26 @@ pub fn read_config(folder: &Path) -> Result<AdapterConfig, HubError> {
     Ok(config)
 }
 
-/// The largest thing that an attachment makes at each of its places, in values; 0 if one of its sizes is.
-fn size(attachment: &Attachment) -> usize {
-    let experts = |share, experts| match share {
-        Share::Both => 1,
-        _ => experts,
-    };
-    let own = match &attachment.adaptation {
-        AdaptationConfig::Bottleneck(c) => c.bottleneck.saturating_mul(experts(c.share, c.experts)),
-        AdaptationConfig::LowRank(c) => c.rank.saturating_mul(experts(c.share, c.experts)),
-        AdaptationConfig::Scale(c) => c.experts,
-        AdaptationConfig::Prefix(c) => c.length.saturating_mul(c.experts),
-        AdaptationConfig::VirtualTokens(c) => c.length.saturating_mul(c.experts),
-    };
-    let learned = |map: &Declared| map.input.saturating_mul(map.output);
-    let learned = attachment.router.iter().map(learned);
-    match own {
-        0 => 0,
-        own => learned.fold(own, usize::max),
-    }
-}
-
 impl AdapterConfig {
     /// Refuses sizes that so many values cannot fill: a model of them would be memory asked for in vain.
     fn check(&self, values: usize, path: &Path) -> Result<(), HubError> {
-        let sizes = self.attachments.iter().map(|a| ("attachments", size(a)));
-        for (key, size) in sizes.chain([("outputs", self.outputs)]) {
+        let of = |one: usize, experts: usize, share| match share {
+            Share::Both => one,
+            _ => one.saturating_mul(experts),
+        };
+        let attached = self.attachments.iter().map(|a| match &a.adaptation {
+            AdaptationConfig::Bottleneck(c) => of(c.bottleneck, c.experts, c.share),
+            AdaptationConfig::LowRank(c) => of(c.rank, c.experts, c.share),
+            AdaptationConfig::Scale(c) => c.experts,
+            AdaptationConfig::Prefix(c) => c.length.saturating_mul(c.experts),
+            AdaptationConfig::VirtualTokens(c) => c.length.saturating_mul(c.experts),
+        });
+        let maps = self.attachments.iter().flat_map(|a| &a.router);
+        let learned = maps.map(|map| map.input.saturating_mul(map.output));
+        let largest = attached.chain(learned).max().unwrap_or(1);
+        // A decoder has no head of its own.
+        let outputs = self.outputs.max(usize::from(self.model_type == "gpt2"));
+        for (key, size) in [("outputs", outputs), ("attachments", largest)] {
             if size == 0 || size > values {
                 return Err(HubError::Config {
                     path: path.to_owned(),
