@@ -203,7 +203,7 @@ fn per_example_runs_equal_one_by_one() {
         let x = normal([BATCH, TOKENS, WIDTH], 2, &device);
         let at = |expert: usize| Decision::diagonal(expert, down, up);
         let each = |count: usize| Choice::PerExample(vec![2.min(count - 1), 1.min(count - 1)]);
-        let both = Decision {
+        let both = Decision::Experts {
             down: each(down),
             up: each(up),
         };

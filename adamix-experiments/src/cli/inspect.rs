@@ -154,7 +154,7 @@ fn architecture(name: &str, config: &RunConfig, outputs: usize) -> Result<Accoun
     })?;
     let device = counting();
     let model = Gpt2::build(&decoder, &Source::zeros(&device))?;
-    let model = adapt(model, &config.adaptation, Key::new(0), &device)?;
+    let model = adapt(model, config, Key::new(0), &device)?;
     Ok(Account::new(&parameter::parameters(&model), is_head))
 }
 

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use adamix_core::routing;
 use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -162,19 +161,11 @@ fn check(config: &RunConfig) -> Result<()> {
         ("schedule.batch_size", config.schedule.batch_size),
         ("schedule.accumulation", config.schedule.accumulation),
         ("evaluation.batch_size", config.evaluation.batch_size),
+        ("evaluation.paths", config.evaluation.paths),
     ] {
         within(key, value, 1 << 24)?;
     }
     config.adaptation.check()?;
-    let adaptation = &config.adaptation;
-    for (key, value, most) in [
-        ("adaptation.bottleneck", adaptation.bottleneck, 1 << 16),
-        ("adaptation.rank", adaptation.rank, 1 << 16),
-        ("adaptation.length", adaptation.length, 1 << 16),
-        ("adaptation.experts", adaptation.experts, 1 << 12),
-    ] {
-        within(key, value, most)?;
-    }
     let rate = |key: &str, value: f64| {
         ensure!(
             (0.0..1.0).contains(&value),
@@ -183,6 +174,7 @@ fn check(config: &RunConfig) -> Result<()> {
         Ok(())
     };
     rate("backbone.dropout", config.backbone.dropout)?;
+    rate("merging.ema", config.merging.ema)?;
     rate("optimizer.beta1", config.optimizer.beta1)?;
     rate("optimizer.beta2", config.optimizer.beta2)?;
     ensure!(
@@ -202,13 +194,7 @@ fn check(config: &RunConfig) -> Result<()> {
             "`{key}` is {value}; it must be a number of at least 0"
         );
     }
-    let policy = &config.routing.policy;
-    if routing::policy(policy).is_none() {
-        bail!(
-            "`routing.policy` is `{policy}`; known policies: {}",
-            routing::POLICIES.join(", ")
-        );
-    }
+    config.routing.policy()?;
     config.merging.rule()?;
     Ok(())
 }

@@ -17,7 +17,7 @@ use burn::tensor::Device;
 
 use super::adapted::Adapted;
 use super::served::pooling_named;
-use crate::config::{Adaptation, RunConfig};
+use crate::config::RunConfig;
 use crate::embedded;
 
 /// A Hugging Face folder, opened.
@@ -157,14 +157,11 @@ impl Base {
 }
 
 /// A model with an adaptation on it: what is attached is fresh, and what the method trains is trainable.
-pub fn adapt<M: Adaptable>(
-    model: M,
-    adaptation: &Adaptation,
-    key: Key,
-    device: &Device,
-) -> Result<M> {
+pub fn adapt<M: Adaptable>(model: M, config: &RunConfig, key: Key, device: &Device) -> Result<M> {
+    let adaptation = &config.adaptation;
     let layers = adaptation.layers;
     let model = model.attach(&adaptation.attachments(), layers, key, device)?;
+    let model = model.route(config.routing.policy()?.as_ref(), key, device)?;
     Ok(model.train_base(&adaptation.unfrozen(), layers)?)
 }
 
@@ -175,7 +172,7 @@ pub fn adapt_classifier(
     key: Key,
     device: &Device,
 ) -> Result<SequenceClassifier> {
-    let model = adapt(model, &config.adaptation, key, device)?;
+    let model = adapt(model, config, key, device)?;
     let pools = config.backbone.pooling == Pooling::Pooler;
     let train_pooler = config.backbone.train_pooler;
     Ok(parameter::set_trainable(model, |info| {

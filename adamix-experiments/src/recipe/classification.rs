@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use adamix_core::merging::MergeRule;
 use adamix_core::optimizer::AdamW;
-use adamix_core::routing::Inference;
+use adamix_core::routing::{Inference, Site};
 use adamix_data::{Encoding, fill_batches, plan_epoch};
 use adamix_keys::Key;
 use adamix_models::encoder::SequenceClassifier;
@@ -99,6 +99,15 @@ impl Training for Classification<'_> {
         self.measure.run(model, epoch, step, interrupt)
     }
 
+    fn sites(&self) -> &[Site] {
+        &self.trainer.sites
+    }
+
+    fn average(&self) -> Option<f64> {
+        let decay = self.config.merging.ema;
+        (decay > 0.0).then_some(decay)
+    }
+
     fn inference(&self) -> Option<Inference> {
         Some(self.measure.inference)
     }
@@ -169,6 +178,8 @@ impl<'a> Measure<'a> {
         let mode = Mode {
             inference: self.inference,
             rule: self.rule,
+            policy: self.config.routing.policy()?,
+            paths: self.config.evaluation.paths,
             key,
             batch_size: self.config.evaluation.batch_size,
         };

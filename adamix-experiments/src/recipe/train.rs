@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use adamix_core::optimizer::AdamW;
-use adamix_core::routing;
-use adamix_models::hub::{adapter, fault};
+use adamix_models::hub::{adapter, fault, write};
 use adamix_models::site::Adaptable;
 use anyhow::Result;
 
@@ -67,7 +66,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         adapted.save(&folder.file("adapter/initial"), &description)?;
     }
 
-    let policy = routing::policy(&config.routing.policy).expect("the config was checked");
+    let policy = config.routing.policy()?;
     let rule = config.merging.rule()?;
     let trainer = Trainer {
         config,
@@ -117,6 +116,10 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     let last = measured.pop().expect("two states");
     let best = measured.pop().expect("two states");
     crate::plot::learning_curve(&folder)?;
+    if trainer.sites.iter().any(|site| site.down.max(site.up) > 1) {
+        let figures = serde_json::to_string_pretty(&finished.usage.figures())? + "\n";
+        write::atomic(&folder.file("routing.json"), figures.as_bytes())?;
+    }
 
     let account = adapted.account();
     let clocks = finished.clocks;

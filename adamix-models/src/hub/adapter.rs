@@ -135,7 +135,9 @@ impl AdapterConfig {
             AdaptationConfig::Prefix(c) => c.length.saturating_mul(c.experts),
             AdaptationConfig::VirtualTokens(c) => c.length.saturating_mul(c.experts),
         });
-        let largest = attached.max().unwrap_or(1);
+        let maps = self.attachments.iter().flat_map(|a| &a.router);
+        let learned = maps.map(|map| map.input.saturating_mul(map.output));
+        let largest = attached.chain(learned).max().unwrap_or(1);
         // A decoder has no head of its own.
         let outputs = self.outputs.max(usize::from(self.model_type == "gpt2"));
         for (key, size) in [("outputs", outputs), ("attachments", largest)] {

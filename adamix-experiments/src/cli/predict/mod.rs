@@ -4,13 +4,14 @@ mod masked;
 mod next_token;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use adamix_core::merging::Uniform;
-use adamix_core::routing::{self, Inference};
+use adamix_core::routing::{Fixed, Inference, RoutingPolicy};
 use adamix_data::{Encoding, Example, TableSpec, Task};
 use adamix_keys::Key;
 use adamix_models::hub::{self, write};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::tensor::Device;
 use clap::Args;
 use serde_json::{Value, json};
@@ -153,9 +154,12 @@ impl Predict {
                 .map(|path| Ok((Some(path.as_path()), on(path)?)));
             served.collect::<Result<_>>()?
         };
+        let routed = self.routed()?;
         let mode = Mode {
-            inference: Inference::Merged,
+            inference: (routed.as_ref()).map_or(Inference::Merged, |p| p.native_inference()),
             rule: &Uniform {},
+            policy: routed.unwrap_or_else(|| Arc::new(Fixed::default())),
+            paths: 1,
             key: Key::new(0),
             batch_size: self.batch_size,
         };
@@ -187,19 +191,25 @@ impl Predict {
         Ok(lines)
     }
 
-    /// The adapters to use: those given, or a run's merged best state, or its trained one where the policy is not merged.
+    /// The run's policy, where it is not meant to be merged.
+    fn routed(&self) -> Result<Option<Arc<dyn RoutingPolicy>>> {
+        let Some(run) = &self.run else {
+            return Ok(None);
+        };
+        let policy = RunFolder::open(run)?.config()?.routing.policy()?;
+        Ok((policy.native_inference() != Inference::Merged).then_some(policy))
+    }
+
+    /// The adapters to use: those given, or a run's merged best state, or its trained one where the policy
+    /// is not merged.
     fn adapters(&self) -> Result<Vec<PathBuf>> {
         let Some(run) = &self.run else {
             return Ok(self.adapter.clone());
         };
-        let folder = RunFolder::open(run)?;
-        let policy = routing::policy(&folder.config()?.routing.policy)
-            .context("the run's routing policy")?;
-        let state = if policy.native_inference() == Inference::Merged {
-            "merged/best"
-        } else {
-            "adapter/best"
+        let state = match self.routed()? {
+            None => "merged/best",
+            Some(_) => "adapter/best",
         };
-        Ok(vec![folder.file(state)])
+        Ok(vec![RunFolder::open(run)?.file(state)])
     }
 }
