@@ -87,23 +87,25 @@ impl Bench {
             }));
         }
         let what = if self.forward { "forward" } else { "step" };
-        println!(
+        say!(
             "{what} of {}, {} x {} tokens",
-            self.architecture, work.batch, work.tokens
-        );
-        println!(
+            self.architecture,
+            work.batch,
+            work.tokens
+        )?;
+        say!(
             "  median    {median:.4} s, shortest {shortest:.4} s of {}",
             work.repeats
-        );
-        println!("  tokens    {:.0} a second", times.tokens as f64 / median);
-        println!(
+        )?;
+        say!("  tokens    {:.0} a second", times.tokens as f64 / median)?;
+        say!(
             "  products  {rate:.1} GFLOP/s, {:.0} % of {:.1} ({})",
             100.0 * rate / machine.gemm_gflops,
             machine.gemm_gflops,
             machine.processor
-        );
+        )?;
         if let Some(bytes) = peak_memory() {
-            println!("  memory    {:.0} MB at most", bytes as f64 / 1e6);
+            say!("  memory    {:.0} MB at most", bytes as f64 / 1e6)?;
         }
         Ok(())
     }

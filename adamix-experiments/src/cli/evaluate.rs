@@ -108,7 +108,7 @@ impl Evaluate {
         )?;
         let progress = show::progress();
         progress.set_length(data.dev.len() as u64);
-        let predictions = evaluator.predict(&data.dev, &encodings, &progress)?;
+        let predictions = evaluator.predict(&data.dev, &encodings, &show::rows(&progress))?;
         progress.finish_and_clear();
         let metrics = predictions.score(&data.task, &data.dev, config.evaluation.regression_floor);
         if self.json {
@@ -116,13 +116,13 @@ impl Evaluate {
                 &json!({"task": data.task.name, "inference": inference, "state": state, "rows": data.dev.len(), "metrics": metrics}),
             );
         }
-        println!(
+        say!(
             "{} {:?} ({state}, {} rows)  {}",
             data.task.name,
             inference,
             data.dev.len(),
             show::metrics(&metrics)
-        );
+        )?;
         Ok(())
     }
 }

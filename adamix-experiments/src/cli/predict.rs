@@ -85,7 +85,7 @@ impl Predict {
         if self.json {
             return show::json(&json!({"rows": lines.len(), "output": self.output}));
         }
-        println!("{} rows -> {}", lines.len(), self.output.display());
+        say!("{} rows -> {}", lines.len(), self.output.display())?;
         Ok(())
     }
 
@@ -137,7 +137,7 @@ impl Predict {
         let evaluator = Evaluator::new(&model, base, &mode, device)?;
         let progress = show::progress();
         progress.set_length(examples.len() as u64);
-        let predictions = evaluator.predict(examples, encodings, &progress)?;
+        let predictions = evaluator.predict(examples, encodings, &show::rows(&progress))?;
         progress.finish_and_clear();
         let line = |((row, logits), encoding): ((&u32, &Vec<f32>), &Encoding)| {
             let label = match logits.as_slice() {

@@ -170,6 +170,7 @@ fn check(config: &RunConfig) -> Result<()> {
         ("optimizer.epsilon", config.optimizer.epsilon),
         ("optimizer.max_grad_norm", config.optimizer.max_grad_norm),
         ("consistency.weight", config.consistency.weight),
+        ("checkpoint.minutes", config.checkpoint.minutes),
         (
             "adaptation.initializer_range",
             config.adaptation.initializer_range,

@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod card;
 mod error;
+pub mod fault;
 mod fold;
 pub mod loralib;
 pub mod model_folder;
