@@ -5,6 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::linear::Linear;
+use crate::merging::{MergeError, MergeRule, Place, Side};
 use crate::random::Initializer;
 use crate::routing::Choice;
 
@@ -25,6 +26,23 @@ impl Bank {
         device: &Device,
     ) -> Self {
         let expert = |i| Linear::init(input, output, initializer, key.fold(i as u64), device);
+        Self {
+            experts: (0..count).map(expert).collect(),
+        }
+    }
+
+    /// `count` tables of vectors, kept as maps without bias; [`Bank::table`] reads them.
+    pub fn tables(
+        count: usize,
+        [rows, width]: [usize; 2],
+        initializer: Initializer,
+        key: Key,
+        device: &Device,
+    ) -> Self {
+        let expert = |i| {
+            let values = initializer.sample(key.fold(i as u64), rows * width);
+            Linear::from_values([rows, width], values, None, device)
+        };
         Self {
             experts: (0..count).map(expert).collect(),
         }
@@ -55,6 +73,21 @@ impl Bank {
         }
     }
 
+    /// The chosen table itself: what the bank makes of the identity.
+    ///
+    /// # Shapes
+    /// - output: `[batch, rows, width]`, or `[1, rows, width]` where all examples have the same
+    pub fn table(&self, batch: usize, choice: &Choice) -> Tensor<3> {
+        let weight = self.experts[0].weight.val();
+        let rows = weight.dims()[0];
+        let batch = match choice {
+            Choice::One(_) => 1,
+            Choice::PerExample(_) => batch,
+        };
+        let identity = Tensor::<2>::eye(rows, &weight.device()).unsqueeze::<3>();
+        self.forward(identity.expand([batch, rows, rows]), choice)
+    }
+
     /// One batched product with the weights gathered along the batch.
     fn forward_per_example(&self, x: Tensor<3>, experts: &[usize]) -> Tensor<3> {
         if self.len() == 1 {
@@ -77,6 +110,19 @@ impl Bank {
         y + Tensor::stack::<2>(biases, 0)
             .select(0, indices)
             .unsqueeze_dim(1)
+    }
+
+    /// The bank of one that `rule` makes of a bank that has no other side; `module` is its mixture's path.
+    ///
+    /// # Errors
+    /// If the rule cannot merge it.
+    pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
+        match self.experts.as_slice() {
+            [_] => Ok(self.clone()),
+            experts => Ok(Self::of(
+                rule.merge(experts, &Place::side(module, Side::Down))?,
+            )),
+        }
     }
 
     /// A bank of one projection.

@@ -11,6 +11,7 @@ pub mod adaptation;
 pub mod bank;
 pub mod consistency;
 pub mod ensemble;
+pub mod layer_norm;
 pub mod linear;
 pub mod merging;
 pub mod objective;

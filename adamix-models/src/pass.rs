@@ -1,8 +1,10 @@
 //! What one forward pass is told beside its input: the routes, and the keys of its dropout masks.
 
+use adamix_core::adaptation::{Adaptation, Context};
 use adamix_core::routing::{Decision, Routes};
 use adamix_kernels::Dropout;
 use adamix_keys::{Key, mask};
+use burn::tensor::Tensor;
 
 /// The coordinates of a pass.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +13,8 @@ pub struct Pass<'a> {
     pub routes: Option<&'a Routes>,
     /// Dropout, or `None` in evaluation.
     pub dropout: Option<PassDropout<'a>>,
+    /// `[batch, tokens]`: 1 for a token, 0 for padding; the model sets it for its layers.
+    pub mask: Option<&'a Tensor<2>>,
 }
 
 /// Where a pass's dropout masks come from.
@@ -27,13 +31,25 @@ impl<'a> Pass<'a> {
     pub const EVALUATION: Self = Self {
         routes: None,
         dropout: None,
+        mask: None,
     };
 
     /// Evaluation along given routes.
     pub fn along(routes: &'a Routes) -> Self {
         Self {
             routes: Some(routes),
-            dropout: None,
+            ..Self::EVALUATION
+        }
+    }
+
+    /// The same pass over a batch with this padding.
+    pub(crate) fn with_mask<'b>(&self, mask: &'b Tensor<2>) -> Pass<'b>
+    where
+        'a: 'b,
+    {
+        Pass {
+            mask: Some(mask),
+            ..*self
         }
     }
 
@@ -42,6 +58,15 @@ impl<'a> Pass<'a> {
         self.routes
             .and_then(|routes| routes.get(site))
             .unwrap_or(&Decision::SINGLE)
+    }
+
+    /// What the pass tells the adaptation at a site.
+    pub(crate) fn context(&self, site: &str, adaptation: &Adaptation) -> Context<'_> {
+        Context {
+            decision: self.decision(site),
+            dropout: self.dropout_at(&format!("{site}.lora_dropout"), adaptation.dropout()),
+            mask: self.mask.cloned(),
+        }
     }
 
     /// The dropout of a place in the network, or `None` if nothing is dropped there.

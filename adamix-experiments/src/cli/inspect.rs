@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::show;
 use crate::config::{self, RunConfig};
-use crate::recipe::{Base, is_head, mixture_config};
+use crate::recipe::{Base, adapt, is_head};
 use crate::run::RunFolder;
 
 /// Count parameters and bytes of a run, an adapter, a model folder or an architecture.
@@ -145,16 +145,11 @@ fn count(encoder: &EncoderConfig, config: &RunConfig, outputs: usize) -> Result<
         outputs,
         pooling: config.backbone.pooling,
     };
-    let mut model = classifier.build_all(&Source::zeros(&device))?;
-    if let Some(mixture) = mixture_config(&config.adaptation, encoder.hidden_size) {
-        model = model.attach(&mixture, Key::new(0), &device);
-    }
+    let model = classifier.build_all(&Source::zeros(&device))?;
+    let model = adapt(model, config, Key::new(0), &device)?;
     let mut infos = parameter::parameters(&model);
-    let full = config.adaptation.method == config::Method::Full;
     for info in &mut infos {
-        let pooler = info.name.contains(".pooler.") && config.backbone.train_pooler;
-        info.trainable =
-            full || pooler || is_head(&info.name) || info.name.contains(adamix_core::account::MARK);
+        info.trainable |= is_head(&info.name);
     }
     Ok(Account::new(&infos, is_head))
 }

@@ -7,6 +7,7 @@ use adamix_core::routing;
 use anyhow::{Context, Result, bail, ensure};
 use toml::{Table, Value};
 
+use super::method::lay_under;
 use super::{Method, RunConfig};
 
 /// Reads a config file and applies the settings in order.
@@ -29,9 +30,16 @@ pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
 }
 
 /// Fills what a table leaves out and checks the whole.
-pub fn resolve(table: Table) -> Result<RunConfig> {
+pub fn resolve(mut table: Table) -> Result<RunConfig> {
     let known = Table::try_from(RunConfig::default()).expect("the default config is a table");
     refuse_unknown("", &table, &known)?;
+    let method = table.get("adaptation").and_then(|t| t.get("method"));
+    let method = method.and_then(Value::as_str).and_then(|m| m.parse().ok());
+    let defaults = method.map(Method::defaults).unwrap_or_default();
+    lay_under(
+        &mut table,
+        Table::from_iter([("adaptation".to_owned(), Value::Table(defaults))]),
+    );
     let names_weight = table
         .get("consistency")
         .and_then(|c| c.get("weight"))
@@ -40,7 +48,7 @@ pub fn resolve(table: Table) -> Result<RunConfig> {
         .try_into()
         .map_err(|e: toml::de::Error| anyhow::anyhow!(one_line(e.to_string())))?;
     check(&config)?;
-    if !names_weight && config.adaptation.method != Method::Adamix {
+    if !names_weight && !config.adaptation.method.mixture {
         // Baselines are trained with one pass unless a config asks for the consistency term (R-Drop).
         config.consistency.weight = 0.0;
     }
@@ -146,10 +154,7 @@ fn check(config: &RunConfig) -> Result<()> {
     positive("schedule.batch_size", config.schedule.batch_size)?;
     positive("schedule.accumulation", config.schedule.accumulation)?;
     positive("evaluation.batch_size", config.evaluation.batch_size)?;
-    if matches!(config.adaptation.method, Method::Adamix | Method::Adapter) {
-        positive("adaptation.bottleneck", config.adaptation.bottleneck)?;
-        positive("adaptation.experts", config.adaptation.experts)?;
-    }
+    config.adaptation.check()?;
     let rate = |key: &str, value: f64| {
         ensure!(
             (0.0..1.0).contains(&value),
@@ -171,10 +176,6 @@ fn check(config: &RunConfig) -> Result<()> {
         ("optimizer.max_grad_norm", config.optimizer.max_grad_norm),
         ("consistency.weight", config.consistency.weight),
         ("checkpoint.minutes", config.checkpoint.minutes),
-        (
-            "adaptation.initializer_range",
-            config.adaptation.initializer_range,
-        ),
     ] {
         ensure!(
             value.is_finite() && value >= 0.0,

@@ -1,21 +1,22 @@
 //! The base model of a run, and what is put on it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use adamix_core::adaptation::BottleneckConfig;
-use adamix_core::parameter;
+use adamix_core::parameter::{self, HostTensor};
 use adamix_data::{Task, Tokenizer};
 use adamix_keys::Key;
 use adamix_models::encoder::{
     EncoderConfig, Pooling, SequenceClassifier, SequenceClassifierConfig,
 };
-use adamix_models::hub::adapter::{self, AdapterConfig, MixtureShape};
+use adamix_models::hub::adapter::{self, AdapterConfig};
 use adamix_models::hub::{HubError, Weights};
+use adamix_models::site::Adaptable;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 
 use super::adapted::Adapted;
-use crate::config::{Adaptation, Method, RunConfig};
+use crate::config::RunConfig;
 use crate::embedded;
 
 /// A Hugging Face folder, opened.
@@ -73,17 +74,13 @@ impl Base {
             outputs,
             pooling: config.backbone.pooling,
         };
-        let mut model = classifier.load(&self.weights, key.purpose("head"), false, device)?;
-        if let Some(mixture) = mixture_config(&config.adaptation, self.config.hidden_size) {
-            model = model.attach(&mixture, key.purpose("mixture"), device);
-        }
-        let full = config.adaptation.method == Method::Full;
-        let pooler = config.backbone.train_pooler && config.backbone.pooling == Pooling::Pooler;
-        let model = parameter::set_trainable(model, |info| match info.name.contains(".pooler.") {
-            true => pooler || (full && config.backbone.pooling == Pooling::Pooler),
-            false => full || info.trainable,
-        });
-        Ok(Adapted::new(model))
+        let model = classifier.load(&self.weights, key.purpose("head"), false, device)?;
+        Ok(Adapted::new(adapt(
+            model,
+            config,
+            key.purpose("mixture"),
+            device,
+        )?))
     }
 
     /// The model with an adapter from disk on it.
@@ -95,15 +92,7 @@ impl Base {
         folder: &Path,
         device: &Device,
     ) -> Result<(Adapted<SequenceClassifier>, AdapterConfig)> {
-        let (config, tensors) = adapter::load(folder)?;
-        if config.base_hash != self.hash {
-            let error = HubError::Base {
-                path: folder.to_owned(),
-                expected: config.base_hash,
-                found: self.hash.clone(),
-            };
-            return Err(error.into());
-        }
+        let (config, tensors) = adapter_for(&self.hash, folder)?;
         let pooling = pooling_named(&config.pooling)
             .with_context(|| format!("{}: pooling `{}`", folder.display(), config.pooling))?;
         let classifier = SequenceClassifierConfig {
@@ -111,49 +100,73 @@ impl Base {
             outputs: config.outputs,
             pooling,
         };
-        let mut model = classifier.load(&self.weights, Key::new(0), false, device)?;
-        if let Some(shape) = config.mixture {
-            let mixture = BottleneckConfig::new(self.config.hidden_size, shape.bottleneck)
-                .with_experts(shape.experts)
-                .with_share(shape.share)
-                .with_activation(shape.activation);
-            model = model.attach(&mixture, Key::new(0), device);
-        }
-        let path = folder.join(adapter::TENSORS);
-        let missing = parameter::parameters(&model)
-            .into_iter()
-            .find(|p| p.trainable && !tensors.contains_key(&p.name));
-        if let Some(info) = missing {
-            return Err(HubError::Missing {
-                path,
-                tensor: info.name,
-            }
-            .into());
-        }
-        let model = parameter::assign(model, tensors)
-            .map_err(|source| HubError::Parameter { path, source })?;
+        let model = classifier.load(&self.weights, Key::new(0), false, device)?;
+        let model = put_on(model, folder, &config, tensors, device)?;
         Ok((Adapted::new(model), config))
     }
+}
+
+/// The tensors of an adapter by name.
+type Tensors = BTreeMap<String, HostTensor>;
+
+/// Reads an adapter that was trained on the base of that hash.
+pub(super) fn adapter_for(base_hash: &str, folder: &Path) -> Result<(AdapterConfig, Tensors)> {
+    let (config, tensors) = adapter::load(folder)?;
+    if config.base_hash != base_hash {
+        let error = HubError::Base {
+            path: folder.to_owned(),
+            expected: config.base_hash,
+            found: base_hash.to_owned(),
+        };
+        return Err(error.into());
+    }
+    Ok((config, tensors))
+}
+
+/// A model with an adapter from `folder` on it.
+///
+/// # Errors
+/// If the adapter does not fit or lacks a tensor.
+pub(super) fn put_on<M: Adaptable>(
+    model: M,
+    folder: &Path,
+    config: &AdapterConfig,
+    tensors: Tensors,
+    device: &Device,
+) -> Result<M> {
+    let model = (model.attach(&config.attachments, 0, Key::new(0), device))
+        .with_context(|| folder.display().to_string())?;
+    let path = folder.join(adapter::TENSORS);
+    let missing = parameter::parameters(&model)
+        .into_iter()
+        .find(|p| p.trainable && !tensors.contains_key(&p.name));
+    if let Some(info) = missing {
+        let tensor = info.name;
+        return Err(HubError::Missing { path, tensor }.into());
+    }
+    let model =
+        parameter::assign(model, tensors).map_err(|source| HubError::Parameter { path, source })?;
+    Ok(model)
 }
 
 fn pooling_named(name: &str) -> Option<Pooling> {
     serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
 }
 
-/// The mixture of a method, or `None` where it has none. A single adapter is a mixture of one.
-pub fn mixture_config(adaptation: &Adaptation, hidden_size: usize) -> Option<BottleneckConfig> {
-    let experts = match adaptation.method {
-        Method::Adamix => adaptation.experts,
-        Method::Adapter => 1,
-        Method::Head | Method::Full => return None,
-    };
-    Some(
-        BottleneckConfig::new(hidden_size, adaptation.bottleneck)
-            .with_experts(experts)
-            .with_share(adaptation.share)
-            .with_activation(adaptation.activation)
-            .with_initializer_range(adaptation.initializer_range),
-    )
+/// A model with a run's adaptation on it: what is attached is fresh, and what the method trains is trainable.
+pub fn adapt<M: Adaptable>(model: M, config: &RunConfig, key: Key, device: &Device) -> Result<M> {
+    let adaptation = &config.adaptation;
+    let layers = adaptation.layers;
+    let model = model.attach(&adaptation.attachments(), layers, key, device)?;
+    let model = model.unfreeze(&adaptation.unfrozen(), layers)?;
+    let pools = config.backbone.pooling == Pooling::Pooler;
+    let train_pooler = config.backbone.train_pooler;
+    Ok(parameter::set_trainable(model, |info| {
+        match info.name.contains(".pooler.") {
+            true => pools && (train_pooler || info.trainable),
+            false => info.trainable,
+        }
+    }))
 }
 
 impl Adapted<SequenceClassifier> {
@@ -165,24 +178,11 @@ impl Adapted<SequenceClassifier> {
         task: &Task,
         merged: bool,
     ) -> AdapterConfig {
-        let mixture =
-            mixture_config(&config.adaptation, base.config.hidden_size).map(|m| MixtureShape {
-                bottleneck: m.bottleneck,
-                experts: if merged { 1 } else { m.experts },
-                share: m.share,
-                activation: m.activation,
-            });
         AdapterConfig {
             format: adapter::FORMAT,
             base_hash: base.hash.clone(),
             model_type: base.config.model_type.prefix().to_owned(),
-            mixture,
-            sites: self
-                .model
-                .sites()
-                .into_iter()
-                .map(|site| site.name)
-                .collect(),
+            attachments: self.model.attachments(),
             labels: task.labels.clone(),
             outputs: task.num_outputs(),
             pooling: format!("{:?}", config.backbone.pooling).to_lowercase(),

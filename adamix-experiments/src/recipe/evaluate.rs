@@ -7,6 +7,7 @@ use adamix_data::{Encoding, Example, Target, Task, collate, plan_evaluation};
 use adamix_keys::Key;
 use adamix_models::encoder::{EncoderConfig, SequenceClassifier};
 use adamix_models::pass::Pass;
+use adamix_models::site::Adaptable;
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};

@@ -15,7 +15,7 @@ mod trace;
 mod train;
 
 pub use adapted::{Adapted, is_head};
-pub use base::{Base, mixture_config};
+pub use base::{Base, adapt};
 pub use data::{TaskData, encode, number_of_steps};
 pub use driver::{Driver, Finished, Micros, Training};
 pub use evaluate::{Evaluator, Mode, Predictions, argmax};

@@ -173,13 +173,14 @@ impl Trainer<'_> {
             .purpose("dropout")
             .fold(step as u64)
             .fold(pass as u64);
-        let dropout = (self.config.backbone.dropout > 0.0).then_some(PassDropout {
+        // Every place knows its own rate.
+        let dropout = Some(PassDropout {
             key,
             examples: rows,
         });
         Pass {
-            routes: Some(routes),
             dropout,
+            ..Pass::along(routes)
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use adamix_core::optimizer::AdamW;
 use adamix_core::routing;
 use adamix_models::hub::{adapter, fault};
+use adamix_models::site::Adaptable;
 use anyhow::Result;
 
 use super::base::Base;
@@ -127,7 +128,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     let result = RunResult {
         identity,
         task: data.task.name.clone(),
-        method: format!("{:?}", config.adaptation.method).to_lowercase(),
+        method: config.adaptation.method.to_string(),
         selection: data.task.selection.name().to_owned(),
         inference: measure.inference,
         best,

@@ -1,14 +1,16 @@
 //! The masked language model: an encoder with the head that its pretraining used.
 
+use adamix_core::layer_norm::LayerNorm;
 use adamix_core::linear::Linear;
 use adamix_core::parameter::Named;
 use adamix_core::random::Initializer;
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
 
-use super::{Encoder, EncoderConfig, EncoderInput, LayerNorm, ModelType};
+use super::{Encoder, EncoderConfig, EncoderInput, ModelType};
 use crate::hub::{HubError, Source, Weights};
 use crate::pass::Pass;
+use crate::site::{Adaptable, Slot};
 
 /// `decoder(norm(gelu(dense(h)))) + bias`, the decoder tied to the word embeddings.
 #[derive(Module, Debug)]
@@ -35,7 +37,21 @@ pub struct MaskedLm {
 
 impl Named for MaskedLm {
     fn renames(&self) -> Vec<(&'static str, &'static str)> {
-        vec![("base", self.prefix), ("self_attention", "self")]
+        vec![
+            ("base", self.prefix),
+            ("self_attention", "self"),
+            ("map", ""),
+        ]
+    }
+}
+
+impl Adaptable for MaskedLm {
+    fn slots(&mut self) -> Vec<Slot<'_>> {
+        self.base.slots()
+    }
+
+    fn shift_positions(&mut self, by: usize) {
+        self.base.shift_positions(by);
     }
 }
 
@@ -71,7 +87,7 @@ impl MaskedLm {
             base: Encoder::load(config, &source.at(prefix))?,
             lm_head: LmHead {
                 dense: dense.linear(hidden, hidden, config.initializer_range)?,
-                layer_norm: LayerNorm::load(hidden, config.layer_norm_eps, &norm)?,
+                layer_norm: norm.layer_norm(hidden, config.layer_norm_eps)?,
                 bias: bias.parameter("bias", [config.vocab_size], Initializer::Zeros)?,
             },
             prefix,

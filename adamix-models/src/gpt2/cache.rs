@@ -6,6 +6,7 @@ use burn::tensor::{Int, Tensor};
 #[derive(Clone, Debug, Default)]
 pub struct Cache {
     layers: Vec<(Tensor<4>, Tensor<4>)>,
+    tokens: usize,
     /// `[rows, tokens]`, 0 for padding; absent if no row was ever padded.
     mask: Option<Tensor<2>>,
 }
@@ -16,9 +17,14 @@ impl Cache {
         Self::default()
     }
 
-    /// The tokens read so far, padding included.
+    /// The tokens read so far, padding included; what a prefix puts before them is not counted.
     pub fn tokens(&self) -> usize {
-        self.layers.first().map_or(0, |(keys, _)| keys.dims()[2])
+        self.tokens
+    }
+
+    /// Whether a layer has a past.
+    pub(super) fn has(&self, layer: usize) -> bool {
+        self.layers.len() > layer
     }
 
     /// Adds the new tokens' keys and values of a layer and gives those of all tokens.
@@ -45,13 +51,14 @@ impl Cache {
         self.layers[layer].clone()
     }
 
-    /// The mask over all tokens, those of a new input included.
+    /// The mask over all tokens, those of a new input included, which are counted as read.
     pub(super) fn extend_mask(
         &mut self,
         new: Option<Tensor<2>>,
         [rows, tokens]: [usize; 2],
     ) -> Option<Tensor<2>> {
-        let past = self.tokens();
+        let past = self.tokens;
+        self.tokens += tokens;
         self.mask = match (self.mask.take(), new) {
             (None, None) => None,
             (None, Some(new)) if past == 0 => Some(new),

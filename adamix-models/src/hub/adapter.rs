@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use adamix_core::adaptation::{Activation, Share};
 use adamix_core::parameter::HostTensor;
 use serde::{Deserialize, Serialize};
 
 use super::write::{self, Precision};
 use super::{HubError, Weights};
+use crate::site::Attachment;
 
 /// The tensors' file.
 pub const TENSORS: &str = "adamix.safetensors";
@@ -25,10 +25,8 @@ pub struct AdapterConfig {
     pub base_hash: String,
     /// `bert` or `roberta`.
     pub model_type: String,
-    /// The mixture in each site, or `None` where only the head (or the whole model) was trained.
-    pub mixture: Option<MixtureShape>,
-    /// The adapted modules.
-    pub sites: Vec<String>,
+    /// What is attached, and where; empty where only parameters of the base or the head were trained.
+    pub attachments: Vec<Attachment>,
     /// Class names in the order of the logits; empty for a regression.
     pub labels: Vec<String>,
     /// Outputs of the head.
@@ -43,22 +41,8 @@ pub struct AdapterConfig {
     pub max_length: usize,
 }
 
-/// The dimensions of a mixture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MixtureShape {
-    /// Width of the bottleneck.
-    pub bottleneck: usize,
-    /// Experts on a side that is not shared.
-    pub experts: usize,
-    /// Which sides are shared.
-    pub share: Share,
-    /// What stands between the projections.
-    pub activation: Activation,
-}
-
 /// The format's version.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Writes an adapter folder; the configuration goes last, so a folder with one is whole.
 pub fn save(
