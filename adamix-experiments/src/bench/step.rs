@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use adamix_core::adaptation::BottleneckConfig;
+use adamix_core::adaptation::{AdaptationConfig, BottleneckConfig};
 use adamix_core::merging::Uniform;
 use adamix_core::objective::{Consistency, StepLoss, Targets};
 use adamix_core::optimizer::{self, AdamW, AdamWConfig};
@@ -14,6 +14,7 @@ use adamix_models::encoder::{
 };
 use adamix_models::hub::Source;
 use adamix_models::pass::{Pass, PassDropout};
+use adamix_models::site::{Adaptable, Attachment};
 use anyhow::Result;
 use burn::tensor::Device;
 
@@ -72,9 +73,9 @@ impl Work {
         };
         let model = classifier.build_all(&Source::random(key.purpose("base"), device))?;
         let model = parameter::set_trainable(model, |info| info.name.starts_with("classifier."));
-        let mixture = BottleneckConfig::new(self.encoder.hidden_size, self.bottleneck)
-            .with_experts(self.experts);
-        Ok(model.attach(&mixture, key.purpose("mixture"), device))
+        let mixture = BottleneckConfig::new(self.bottleneck).with_experts(self.experts);
+        let mixture = Attachment::new(AdaptationConfig::Bottleneck(mixture));
+        Ok(model.attach(&[mixture], 0, key.purpose("mixture"), device)?)
     }
 }
 
@@ -151,8 +152,8 @@ impl Step<'_> {
             model.forward(
                 input,
                 &Pass {
-                    routes: Some(&routes),
                     dropout,
+                    ..Pass::along(&routes)
                 },
             )
         });

@@ -11,6 +11,7 @@ mod bench;
 mod demo;
 mod doctor;
 mod evaluate;
+mod generate;
 mod inspect;
 mod predict;
 mod pretrain;
@@ -42,6 +43,7 @@ Examples:
   adamix train --config mrpc.toml --out runs/mrpc --trace
   adamix evaluate runs/mrpc --inference ensemble
   adamix predict --model bert-folder --run runs/mrpc --input rows.jsonl --output predictions.jsonl
+  adamix generate --run runs/e2e --task e2e --input devset.csv --output outputs.txt
   adamix score e2e --refs testset_w_refs.csv --hyps outputs.txt
   adamix inspect --architecture roberta-large --set adaptation.bottleneck=16"
 )]
@@ -60,6 +62,8 @@ enum Verb {
     Evaluate(evaluate::Evaluate),
     /// Predict rows of a file, with a plain model or with an adapter on it.
     Predict(predict::Predict),
+    /// Generate texts with a decoder, plain or trained.
+    Generate(generate::Generate),
     /// Count parameters and bytes of a run, an adapter, a model folder or an architecture.
     Inspect(inspect::Inspect),
     /// Pretrain a small encoder by masked language modelling.
@@ -79,6 +83,7 @@ pub fn main() -> ExitCode {
         Verb::Train(verb) => verb.run(),
         Verb::Evaluate(verb) => verb.run(),
         Verb::Predict(verb) => verb.run(),
+        Verb::Generate(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Pretrain(verb) => verb.run(),
         Verb::Score(verb) => verb.run(),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use toml::{Table, Value};
 
 use super::method::lay_under;
-use super::{Method, RunConfig};
+use super::{Kind, Method, RunConfig, default};
 
 /// Reads a config file and applies the settings in order.
 pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
@@ -40,18 +40,11 @@ pub fn resolve(mut table: Table) -> Result<RunConfig> {
         &mut table,
         Table::from_iter([("adaptation".to_owned(), Value::Table(defaults))]),
     );
-    let names_weight = table
-        .get("consistency")
-        .and_then(|c| c.get("weight"))
-        .is_some();
-    let mut config: RunConfig = Value::Table(table)
+    let mut config: RunConfig = Value::Table(table.clone())
         .try_into()
         .map_err(|e: toml::de::Error| anyhow::anyhow!(one_line(e.to_string())))?;
+    default::fill(&mut config, &table);
     check(&config)?;
-    if !names_weight && !config.adaptation.method.mixture {
-        // Baselines are trained with one pass unless a config asks for the consistency term (R-Drop).
-        config.consistency.weight = 0.0;
-    }
     Ok(config)
 }
 
@@ -155,6 +148,16 @@ fn check(config: &RunConfig) -> Result<()> {
     positive("schedule.accumulation", config.schedule.accumulation)?;
     positive("evaluation.batch_size", config.evaluation.batch_size)?;
     config.adaptation.check()?;
+    let generation = &config.generation;
+    positive("generation.beams", generation.beams)?;
+    positive("generation.new_tokens", generation.new_tokens)?;
+    positive("generation.batch_size", generation.batch_size)?;
+    if let (Some(corpus), Kind::Head) = (config.corpus(), config.adaptation.method.kind) {
+        bail!(
+            "`adaptation.method` is `head`, but {} has none: a decoder's head is its embedding table",
+            corpus.name()
+        );
+    }
     let rate = |key: &str, value: f64| {
         ensure!(
             (0.0..1.0).contains(&value),
@@ -163,6 +166,7 @@ fn check(config: &RunConfig) -> Result<()> {
         Ok(())
     };
     rate("backbone.dropout", config.backbone.dropout)?;
+    rate("generation.label_smoothing", generation.label_smoothing)?;
     rate("optimizer.beta1", config.optimizer.beta1)?;
     rate("optimizer.beta2", config.optimizer.beta2)?;
     ensure!(
@@ -175,6 +179,8 @@ fn check(config: &RunConfig) -> Result<()> {
         ("optimizer.epsilon", config.optimizer.epsilon),
         ("optimizer.max_grad_norm", config.optimizer.max_grad_norm),
         ("consistency.weight", config.consistency.weight),
+        ("generation.temperature", generation.temperature),
+        ("generation.top_p", generation.top_p),
         ("checkpoint.minutes", config.checkpoint.minutes),
     ] {
         ensure!(
@@ -234,20 +240,6 @@ mod tests {
         assert!(error(&["adaptation.share=sideways"]).contains("sideways"));
         assert!(error(&["schedule.epochs=0"]).contains("schedule.epochs"));
         assert!(error(&["routing.policy=psychic"]).contains("stochastic"));
-    }
-
-    #[test]
-    fn baselines_have_one_pass_unless_asked() {
-        let weight = |settings: &[&str]| {
-            let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
-            read(None, &settings).unwrap().consistency.weight
-        };
-        assert_eq!(weight(&[]), 1.0);
-        assert_eq!(weight(&["adaptation.method=adapter"]), 0.0);
-        assert_eq!(
-            weight(&["adaptation.method=adapter", "consistency.weight=5"]),
-            5.0
-        );
     }
 
     #[test]

@@ -158,7 +158,7 @@ pub fn adapt<M: Adaptable>(model: M, config: &RunConfig, key: Key, device: &Devi
     let adaptation = &config.adaptation;
     let layers = adaptation.layers;
     let model = model.attach(&adaptation.attachments(), layers, key, device)?;
-    let model = model.unfreeze(&adaptation.unfrozen(), layers)?;
+    let model = Adaptable::unfreeze(model, &adaptation.unfrozen(), layers)?;
     let pools = config.backbone.pooling == Pooling::Pooler;
     let train_pooler = config.backbone.train_pooler;
     Ok(parameter::set_trainable(model, |info| {

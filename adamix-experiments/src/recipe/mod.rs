@@ -5,14 +5,18 @@ mod adapted;
 mod base;
 mod classification;
 mod data;
+mod draws;
 mod driver;
 mod evaluate;
+pub mod generation;
+mod plan;
 mod records;
 mod schedule;
 mod sitting;
 mod step;
 mod trace;
 mod train;
+mod update;
 
 pub use adapted::{Adapted, is_head};
 pub use base::{Base, adapt};

@@ -13,7 +13,9 @@ use anyhow::Result;
 use super::base::Base;
 use super::classification::{Classification, Measure};
 use super::data::{TaskData, encode};
+use super::draws::Draws;
 use super::driver::Driver;
+use super::generation;
 use super::sitting::Sitting;
 use super::step::Trainer;
 use crate::config::RunConfig;
@@ -38,6 +40,9 @@ pub struct Outcome {
 /// If a file is at fault, a loss is not finite, another program has the folder, or a stop is asked for
 /// ([`crate::interrupt::Stopped`]). A folder without `result.json` is no run yet.
 pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Result<Outcome> {
+    if let Some(corpus) = config.corpus() {
+        return generation::train(config, corpus, out, sitting);
+    }
     let started = Instant::now();
     let device = crate::device::open(&sitting.device)?.autodiff();
     let base = Base::open(&config.model_folder()?)?;
@@ -77,8 +82,12 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         encodings: &train_tokens,
         pad_id: base.tokenizer.pad_id,
         max_length,
-        policy: policy.as_ref(),
-        sites: adapted.model.sites(),
+        draws: Draws {
+            seed: config.seed,
+            policy: policy.as_ref(),
+            sites: adapted.model.sites(),
+            drops: config.backbone.dropout > 0.0 || config.adaptation.lora_dropout > 0.0,
+        },
         device: &device,
     };
     let native = policy.native_inference();
@@ -95,7 +104,6 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     let finished = driver.run(AdamW::new(config.optimizer.adamw()), started)?;
 
     let finishing = Instant::now();
-    let merged_description = adapted.describe(config, &base, &data.task, true);
     let best = finished.best.expect("the first epoch is the best so far");
     let mut measured = Vec::new();
     for (name, state) in [("best", best), ("last", finished.last)] {
@@ -103,7 +111,8 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         adapted.save(&folder.file(&format!("adapter/{name}")), &description)?;
         fault::point("adapter");
         let merged = adapted.with_model(adapted.model.merged(rule.as_ref())?);
-        merged.save(&folder.file(&format!("merged/{name}")), &merged_description)?;
+        let description = merged.describe(config, &base, &data.task, true);
+        merged.save(&folder.file(&format!("merged/{name}")), &description)?;
         let lines = folder.lines(&format!("predictions/{name}.jsonl"))?;
         state
             .predictions
@@ -133,6 +142,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         inference: measure.inference,
         best,
         last,
+        test: BTreeMap::new(),
         rows: BTreeMap::from([
             ("train".to_owned(), data.train.len()),
             ("dev".to_owned(), data.dev.len()),

@@ -6,4 +6,4 @@ mod records;
 
 pub use folder::{RunFolder, Started};
 pub use id::{Identity, SEMANTICS};
-pub use records::{JsonLines, Measured, Metrics, RunResult};
+pub use records::{JsonLines, Measured, Metrics, RunResult, Tested};
