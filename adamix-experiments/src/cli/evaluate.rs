@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use adamix_core::routing;
+use adamix_data::nlg::Corpus;
 use adamix_keys::Key;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::show;
-use crate::config::InferenceChoice;
+use crate::config::{InferenceChoice, RunConfig};
+use crate::recipe::generation::{DecoderBase, Remeasure};
 use crate::recipe::{self, Base, Evaluator, TaskData, encode};
 use crate::run::RunFolder;
 
@@ -32,6 +35,9 @@ pub struct Evaluate {
     /// With random inference: which draw.
     #[arg(long, default_value_t = 0)]
     draw: u64,
+    /// Of a run that generates text: decode the test split and score it, too.
+    #[arg(long)]
+    test: bool,
     /// Where to compute.
     #[arg(long, default_value = "flex")]
     device: String,
@@ -74,6 +80,10 @@ impl Evaluate {
         let folder = RunFolder::open(&self.run)?;
         let config = folder.config()?;
         let device = crate::device::open(&self.device)?;
+        if let Some(corpus) = config.corpus() {
+            return self.generation(&folder, &config, corpus, &device);
+        }
+        ensure!(!self.test, "--test is for runs that generate text");
         let base = match &self.model {
             Some(folder) => Base::open(folder)?,
             None => Base::open(&config.model_folder()?)?,
@@ -83,17 +93,8 @@ impl Evaluate {
         let (adapted, _) = base.with_adapter(&folder.file(&format!("adapter/{state}")), &device)?;
         let policy = routing::policy(&config.routing.policy).context("the run's routing policy")?;
         let rule = config.merging.rule()?;
-        let mode = match self.inference {
-            Mode::Native => config.evaluation.inference,
-            Mode::Merged => InferenceChoice::Merged,
-            Mode::Random => InferenceChoice::Random,
-            Mode::Fixed => InferenceChoice::Fixed,
-            Mode::Ensemble => InferenceChoice::Ensemble,
-        };
-        let inference = mode.resolve(policy.native_inference());
-        let key = Key::new(config.seed)
-            .purpose("inference draw")
-            .fold(self.draw);
+        let inference = self.inference(&config, policy.native_inference());
+        let key = self.key(&config);
         let mode = recipe::Mode {
             inference,
             rule: rule.as_ref(),
@@ -124,5 +125,64 @@ impl Evaluate {
             show::metrics(&metrics)
         )?;
         Ok(())
+    }
+
+    /// The same for a run that generates text.
+    fn generation(
+        &self,
+        folder: &RunFolder,
+        config: &RunConfig,
+        corpus: Corpus,
+        device: &Device,
+    ) -> Result<()> {
+        let base = match &self.model {
+            Some(folder) => DecoderBase::open(folder)?,
+            None => DecoderBase::open(&config.model_folder()?)?,
+        };
+        let policy = routing::policy(&config.routing.policy).context("the run's routing policy")?;
+        let inference = self.inference(config, policy.native_inference());
+        let state = format!("{:?}", self.state).to_lowercase();
+        let measure = Remeasure {
+            config,
+            corpus,
+            adapter: &folder.file(&format!("adapter/{state}")),
+            inference,
+            key: self.key(config),
+            test: self.test,
+        };
+        let progress = show::progress();
+        let (metrics, rows, tested) = measure.run(&base, device, &progress)?;
+        progress.finish_and_clear();
+        if self.json {
+            return show::json(
+                &json!({"task": corpus.name(), "inference": inference, "state": state, "rows": rows, "metrics": metrics, "test": tested}),
+            );
+        }
+        say!(
+            "{} {inference:?} ({state}, {rows} pairs)  {}",
+            corpus.name(),
+            show::metrics(&metrics)
+        )?;
+        if let Some(tested) = tested {
+            show::tested(&tested)?;
+        }
+        Ok(())
+    }
+
+    fn inference(&self, config: &RunConfig, native: routing::Inference) -> routing::Inference {
+        let mode = match self.inference {
+            Mode::Native => config.evaluation.inference,
+            Mode::Merged => InferenceChoice::Merged,
+            Mode::Random => InferenceChoice::Random,
+            Mode::Fixed => InferenceChoice::Fixed,
+            Mode::Ensemble => InferenceChoice::Ensemble,
+        };
+        mode.resolve(native)
+    }
+
+    fn key(&self, config: &RunConfig) -> Key {
+        Key::new(config.seed)
+            .purpose("inference draw")
+            .fold(self.draw)
     }
 }

@@ -6,8 +6,10 @@ use adamix_core::account::Account;
 use adamix_core::parameter;
 use adamix_keys::Key;
 use adamix_models::encoder::{EncoderConfig, SequenceClassifierConfig};
+use adamix_models::gpt2::{Gpt2, Gpt2Config};
 use adamix_models::hub::{Source, adapter};
 use anyhow::{Context, Result, bail};
+use burn::module::Module;
 use clap::Args;
 use serde_json::json;
 
@@ -49,15 +51,20 @@ impl Inspect {
             (_, Some(name)) => {
                 let known = || {
                     format!(
-                        "unknown architecture `{name}`; known: {}",
-                        EncoderConfig::NAMES.join(", ")
+                        "unknown architecture `{name}`; known: {}, {}",
+                        EncoderConfig::NAMES.join(", "),
+                        Gpt2Config::NAMES.join(", ")
                     )
                 };
-                let encoder = EncoderConfig::named(name).with_context(known)?;
-                (
-                    name.clone(),
-                    count(&encoder, &config::read(None, &self.set)?, self.outputs)?,
-                )
+                let config = config::read(None, &self.set)?;
+                let account = match Gpt2Config::named(name) {
+                    Some(decoder) => count_decoder(&decoder, &config)?,
+                    None => {
+                        let encoder = EncoderConfig::named(name).with_context(known)?;
+                        count(&encoder, &config, self.outputs)?
+                    }
+                };
+                (name.clone(), account)
             }
             (Some(path), None) => (path.display().to_string(), self.folder(path)?),
             (None, None) => bail!("give a folder or --architecture"),
@@ -104,6 +111,10 @@ impl Inspect {
         if path.join("run.toml").is_file() {
             let folder = RunFolder::open(path)?;
             let config = folder.config()?;
+            if config.corpus().is_some() {
+                let decoder = Gpt2Config::from_folder(&config.model_folder()?)?;
+                return count_decoder(&decoder, &config);
+            }
             let (adapter, _) = adapter::load(&folder.file("adapter/initial"))?;
             return count(
                 &Base::open(&config.model_folder()?)?.config,
@@ -123,6 +134,9 @@ impl Inspect {
             return Ok(Account::new(&infos, is_head));
         }
         if path.join("config.json").is_file() {
+            if let Ok(decoder) = Gpt2Config::from_folder(path) {
+                return count_decoder(&decoder, &config::read(None, &self.set)?);
+            }
             return count(
                 &EncoderConfig::from_folder(path)?,
                 &config::read(None, &self.set)?,
@@ -152,6 +166,14 @@ fn count(encoder: &EncoderConfig, config: &RunConfig, outputs: usize) -> Result<
         info.trainable |= is_head(&info.name);
     }
     Ok(Account::new(&infos, is_head))
+}
+
+/// Counts a decoder without any weights.
+fn count_decoder(decoder: &Gpt2Config, config: &RunConfig) -> Result<Account> {
+    let device = burn::tensor::Device::flex();
+    let model = Gpt2::build(decoder, &Source::zeros(&device))?;
+    let model = adapt(model.no_grad(), config, Key::new(0), &device)?;
+    Ok(Account::new(&parameter::parameters(&model), is_head))
 }
 
 /// `811392` as `811,392`.
@@ -189,6 +211,21 @@ mod tests {
         assert_eq!((bert.merged, bert.adaptation()), (894_528, 2_223_360));
         // bert-base-uncased has 109,482,240 parameters with its pooler.
         assert_eq!(bert.backbone, 109_482_240);
+    }
+
+    #[test]
+    fn counts_of_gpt2_are_those_of_the_released_code() {
+        let count = |settings: &[&str]| {
+            let mut settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
+            settings.extend(["task=e2e", "adaptation.experts=8"].map(str::to_owned));
+            let config = config::read(None, &settings).unwrap();
+            count_decoder(&Gpt2Config::named("gpt2").unwrap(), &config).unwrap()
+        };
+        let lora = count(&["adaptation.method=adamix-lora", "adaptation.rank=4"]);
+        assert_eq!((lora.merged, lora.backbone), (147_456, 124_439_808));
+        let adapter = count(&["adaptation.method=adamix", "adaptation.bottleneck=8"]);
+        assert_eq!(adapter.merged, 156_768);
+        assert_eq!(adapter.trained, adapter.adaptation());
     }
 
     #[test]

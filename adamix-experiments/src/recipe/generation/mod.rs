@@ -3,6 +3,7 @@
 mod base;
 mod data;
 mod decode;
+mod evaluate;
 mod measure;
 mod prompts;
 mod score;
@@ -13,6 +14,7 @@ mod training;
 pub use base::DecoderBase;
 pub use data::GenerationData;
 pub use decode::{Decoding, Text, write_texts};
+pub use evaluate::Remeasure;
 pub use measure::{LossOn, paths, ready};
 pub use prompts::{Lines, read_prompts};
 pub use score::score;
