@@ -270,7 +270,11 @@ fn a_plain_model_continues_prompts() {
         lines
     };
     let greedy = generate(&["generation.search=greedy"]);
-    let beam = generate(&["generation.search=huggingface", "generation.beams=1"]);
+    let beam = generate(&[
+        "generation.search=huggingface",
+        "generation.beams=1",
+        "generation.no_repeat_ngram=0",
+    ]);
     let tokens = |lines: &[Value]| {
         lines
             .iter()
