@@ -15,3 +15,4 @@ pub mod plot;
 pub mod pretrain;
 pub mod recipe;
 pub mod run;
+pub mod sweep;

@@ -15,8 +15,10 @@ mod generate;
 mod inspect;
 mod predict;
 mod pretrain;
+mod runs;
 mod score;
 mod show;
+mod sweep;
 mod train;
 
 use std::io::Write;
@@ -25,7 +27,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::checkpoint::Busy;
-use crate::interrupt::Stopped;
+use crate::interrupt::{Interrupted, Stopped};
 
 /// Train, merge and measure mixtures of adaptations (AdaMix) on frozen Transformers.
 #[derive(Debug, Parser)]
@@ -45,7 +47,9 @@ Examples:
   adamix predict --model bert-folder --run runs/mrpc --input rows.jsonl --output predictions.jsonl
   adamix generate --run runs/e2e --task e2e --input devset.csv --output outputs.txt
   adamix score e2e --refs testset_w_refs.csv --hyps outputs.txt
-  adamix inspect --architecture roberta-large --set adaptation.bottleneck=16"
+  adamix inspect --architecture roberta-large --set adaptation.bottleneck=16
+  adamix sweep run rates.toml --workers 2
+  adamix runs list --where task=mrpc"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -66,6 +70,10 @@ enum Verb {
     Generate(generate::Generate),
     /// Count parameters and bytes of a run, an adapter, a model folder or an architecture.
     Inspect(inspect::Inspect),
+    /// Plan many runs from one file, and work them off here or on a cluster.
+    Sweep(sweep::Sweep),
+    /// List, show, compare and remove runs of a folder.
+    Runs(runs::Runs),
     /// Pretrain a small encoder by masked language modelling.
     Pretrain(pretrain::Pretrain),
     /// Score generated text as the official programs do.
@@ -85,6 +93,8 @@ pub fn main() -> ExitCode {
         Verb::Predict(verb) => verb.run(),
         Verb::Generate(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
+        Verb::Sweep(verb) => verb.run(),
+        Verb::Runs(verb) => verb.run(),
         Verb::Pretrain(verb) => verb.run(),
         Verb::Score(verb) => verb.run(),
         Verb::Bench(verb) => verb.run(),
@@ -113,7 +123,7 @@ pub fn main() -> ExitCode {
 
 /// The exit code of an error.
 fn code(error: &anyhow::Error) -> u8 {
-    if error.is::<Stopped>() {
+    if error.is::<Stopped>() || error.is::<Interrupted>() {
         3
     } else if error.is::<Busy>() {
         4

@@ -1,9 +1,13 @@
 //! Run folders: what a run leaves behind, and the id under which it is known.
 
+mod filter;
 mod folder;
 mod id;
 mod records;
+mod store;
 
+pub use filter::{Filter, facts, keys};
 pub use folder::{RunFolder, Started};
-pub use id::{Identity, SEMANTICS};
+pub use id::{Identity, SEMANTICS, chosen};
 pub use records::{JsonLines, Measured, Metrics, RunResult, Tested};
+pub use store::{Stored, find, locate};
