@@ -20,10 +20,12 @@ pub struct Account {
     pub shared: usize,
     /// The task head.
     pub head: usize,
-    /// Adaptation parameters after merging: what the paper's #Param counts (head excluded).
+    /// Adaptation parameters after merging, head excluded.
     pub merged: usize,
     /// All that training moves, head included.
     pub trained: usize,
+    /// Parameters of the backbone that training moves (BitFit, full fine-tuning); also in `backbone`.
+    pub unfrozen: usize,
 }
 
 impl Account {
@@ -41,6 +43,7 @@ impl Account {
                 account.head += info.count();
             } else {
                 account.backbone += info.count();
+                account.unfrozen += if info.trainable { info.count() } else { 0 };
             }
         }
         for (experts, count) in sides.into_values() {
@@ -59,9 +62,15 @@ impl Account {
         self.experts + self.shared
     }
 
+    /// What the paper's #Param counts: adaptation parameters after merging, or the backbone's where those
+    /// are trained. The head is not counted.
+    pub fn tuned(&self) -> usize {
+        self.merged + self.unfrozen
+    }
+
     /// What one more task costs on disk in f32 once merged, head included.
     pub fn stored_bytes(&self) -> usize {
-        4 * (self.merged + self.head)
+        4 * (self.tuned() + self.head)
     }
 
     /// All parameters that a served (merged) model runs.
@@ -102,6 +111,7 @@ mod tests {
             info("classifier.weight", &[2, 8]),
             info("embeddings.weight", &[10, 8]),
         ];
+        parameters[1].trainable = false;
         for expert in 0..4 {
             parameters.push(info(
                 &format!("layer.0.output.adamix.down.{expert}.weight"),
@@ -120,6 +130,10 @@ mod tests {
             (72, 24, 42)
         );
         assert_eq!((account.head, account.backbone), (16, 80));
+        assert_eq!((account.tuned(), account.unfrozen), (42, 0));
+        parameters[1].trainable = true;
+        let account = Account::new(&parameters, |name| name.starts_with("classifier"));
+        assert_eq!((account.tuned(), account.stored_bytes()), (122, 4 * 138));
     }
 
     #[test]

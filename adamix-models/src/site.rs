@@ -254,7 +254,7 @@ pub trait Adaptable: Named {
     ///
     /// # Errors
     /// If a pattern names no parameter.
-    fn unfreeze(self, patterns: &[String], layers: usize) -> Result<Self, SiteError> {
+    fn train_base(self, patterns: &[String], layers: usize) -> Result<Self, SiteError> {
         if patterns.is_empty() {
             return Ok(self);
         }

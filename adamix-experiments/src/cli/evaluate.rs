@@ -102,11 +102,7 @@ impl Evaluate {
             batch_size: config.evaluation.batch_size,
         };
         let evaluator = Evaluator::new(&adapted.model, &base, &mode, &device)?;
-        let encodings = encode(
-            &base.tokenizer,
-            &data.dev,
-            base.max_length(config.input.max_length),
-        )?;
+        let encodings = encode(&base.tokenizer, &data.dev, base.longest_input(&config))?;
         let progress = show::progress();
         progress.set_length(data.dev.len() as u64);
         let predictions = evaluator.predict(&data.dev, &encodings, &show::rows(&progress))?;

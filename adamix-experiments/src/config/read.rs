@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::method::lay_under;
-use super::{Kind, Method, RunConfig, default, put};
+use super::{Kind, Method, RunConfig, default, preset, put};
 
 /// Reads a config file and applies the settings in order.
 pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
@@ -40,6 +40,7 @@ pub fn typed<T: DeserializeOwned>(table: Table) -> Result<T> {
 
 /// Fills what a table leaves out and checks the whole.
 pub fn resolve(mut table: Table) -> Result<RunConfig> {
+    preset::expand(&mut table)?;
     let known = Table::try_from(RunConfig::default()).expect("the default config is a table");
     refuse_unknown("", &table, &known)?;
     let method = table.get("adaptation").and_then(|t| t.get("method"));

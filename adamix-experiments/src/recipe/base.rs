@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 
 use super::adapted::Adapted;
-use crate::config::RunConfig;
+use crate::config::{Adaptation, RunConfig};
 use crate::embedded;
 
 /// A Hugging Face folder, opened.
@@ -60,6 +60,14 @@ impl Base {
         wanted.min(self.config.max_length())
     }
 
+    /// The longest input of a run: what it asks for, as far as the model's positions reach behind the tokens
+    /// that its adaptation puts first.
+    pub fn longest_input(&self, config: &RunConfig) -> usize {
+        let room = self.config.max_length();
+        let room = room.saturating_sub(config.adaptation.tokens_before());
+        config.input.max_length.min(room)
+    }
+
     /// The model of a run: backbone frozen, head and adaptation fresh from the run's keys.
     pub fn adapted(
         &self,
@@ -75,12 +83,8 @@ impl Base {
             pooling: config.backbone.pooling,
         };
         let model = classifier.load(&self.weights, key.purpose("head"), false, device)?;
-        Ok(Adapted::new(adapt(
-            model,
-            config,
-            key.purpose("mixture"),
-            device,
-        )?))
+        let model = adapt_classifier(model, config, key.purpose("mixture"), device)?;
+        Ok(Adapted::new(model))
     }
 
     /// The model with an adapter from disk on it.
@@ -136,6 +140,10 @@ pub(super) fn put_on<M: Adaptable>(
 ) -> Result<M> {
     let model = (model.attach(&config.attachments, 0, Key::new(0), device))
         .with_context(|| folder.display().to_string())?;
+    // Parameters of the base that were trained are in the file too.
+    let model = parameter::set_trainable(model, |info| {
+        info.trainable || tensors.contains_key(&info.name)
+    });
     let path = folder.join(adapter::TENSORS);
     let missing = parameter::parameters(&model)
         .into_iter()
@@ -153,12 +161,26 @@ fn pooling_named(name: &str) -> Option<Pooling> {
     serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
 }
 
-/// A model with a run's adaptation on it: what is attached is fresh, and what the method trains is trainable.
-pub fn adapt<M: Adaptable>(model: M, config: &RunConfig, key: Key, device: &Device) -> Result<M> {
-    let adaptation = &config.adaptation;
+/// A model with an adaptation on it: what is attached is fresh, and what the method trains is trainable.
+pub fn adapt<M: Adaptable>(
+    model: M,
+    adaptation: &Adaptation,
+    key: Key,
+    device: &Device,
+) -> Result<M> {
     let layers = adaptation.layers;
     let model = model.attach(&adaptation.attachments(), layers, key, device)?;
-    let model = Adaptable::unfreeze(model, &adaptation.unfrozen(), layers)?;
+    Ok(model.train_base(&adaptation.unfrozen(), layers)?)
+}
+
+/// The same for a classifier, whose pooler is trained if it is read and the config or the method says so.
+pub fn adapt_classifier(
+    model: SequenceClassifier,
+    config: &RunConfig,
+    key: Key,
+    device: &Device,
+) -> Result<SequenceClassifier> {
+    let model = adapt(model, &config.adaptation, key, device)?;
     let pools = config.backbone.pooling == Pooling::Pooler;
     let train_pooler = config.backbone.train_pooler;
     Ok(parameter::set_trainable(model, |info| {
@@ -188,7 +210,7 @@ impl Adapted<SequenceClassifier> {
             pooling: format!("{:?}", config.backbone.pooling).to_lowercase(),
             task: task.name.clone(),
             merged,
-            max_length: config.input.max_length,
+            max_length: base.longest_input(config),
         }
     }
 }

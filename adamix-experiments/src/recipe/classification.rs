@@ -132,7 +132,7 @@ impl<'a> Measure<'a> {
         rule: &'a dyn MergeRule,
         native: Inference,
     ) -> Result<Self> {
-        let max_length = base.max_length(config.input.max_length);
+        let max_length = base.longest_input(config);
         let mut further = BTreeMap::new();
         for (name, examples) in &data.further {
             further.insert(name.clone(), encode(&base.tokenizer, examples, max_length)?);

@@ -1,12 +1,12 @@
 //! What the steps of a run read, and at what rate.
 
-use adamix_data::plan_epoch;
+use adamix_data::{fill_batches, plan_epoch};
 use adamix_keys::Key;
 
 use super::data::number_of_steps;
 use super::driver::Micros;
 use super::schedule::learning_rate;
-use crate::config::RunConfig;
+use crate::config::{LastBatch, RunConfig};
 
 /// The course of a run over rows of known lengths.
 #[derive(Debug)]
@@ -38,7 +38,11 @@ impl<'a> Plan<'a> {
             .purpose("data")
             .fold(epoch as u64);
         let order = self.config.input.epoch_order();
-        plan_epoch(&self.lengths, schedule.batch_size, order, key)
+        let mut batches = plan_epoch(&self.lengths, schedule.batch_size, order, key);
+        if self.config.input.last_batch == LastBatch::Repeat {
+            fill_batches(&mut batches, schedule.batch_size, self.lengths.len(), key);
+        }
+        batches
             .chunks(schedule.accumulation)
             .map(<[_]>::to_vec)
             .collect()

@@ -60,7 +60,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         }
     };
 
-    let max_length = base.max_length(config.input.max_length);
+    let max_length = base.longest_input(config);
     let train_tokens = encode(&base.tokenizer, &data.train, max_length)?;
     let adapted = base.adapted(config, data.task.num_outputs(), &device)?;
     let description = adapted.describe(config, &base, &data.task, false);

@@ -78,7 +78,7 @@ impl DecoderBase {
         let key = Key::new(config.seed).purpose("initialisation");
         let decoder = self.config.clone().with_dropout(config.backbone.dropout);
         let model = Gpt2::load(&decoder, &self.weights, device)?;
-        let model = adapt(model, config, key.purpose("mixture"), device)?;
+        let model = adapt(model, &config.adaptation, key.purpose("mixture"), device)?;
         Ok(Adapted::new(model))
     }
 

@@ -72,10 +72,8 @@ mod tests {
             .with_experts(3)
             .with_initializer_range(0.8);
         let adapters = Attachment::new(AdaptationConfig::Bottleneck(adapters));
-        let model = model
-            .attach(&[adapters], 0, Key::new(4), &device)
-            .unwrap()
-            .no_grad();
+        let model = model.attach(&[adapters], 0, Key::new(4), &device);
+        let model = model.unwrap().no_grad();
         let path = |expert| {
             let sites = model.sites().into_iter();
             sites
