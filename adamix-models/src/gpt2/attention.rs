@@ -47,12 +47,13 @@ impl Attention {
     }
 
     /// What the half block adds to the residual stream; `site` is its own name. `before` are hidden states
-    /// that stand before the first token: they are attended to, and give nothing themselves.
+    /// that stand before the first token: they are attended to, and give nothing themselves. With a cache,
+    /// whose own mask counts, no probability is dropped.
     ///
     /// # Shapes
     /// - `x` and output: `[batch, tokens, width]`
     /// - `before`: `[batch, any, width]`
-    /// - `mask`: `[batch, all tokens]`, the cache's included
+    /// - `mask`: `[batch, tokens]`
     pub fn forward(
         &self,
         x: Tensor<3>,
@@ -82,16 +83,18 @@ impl Attention {
             true => self.with_prefix(k, v, &x, pass, site),
             false => (k, v),
         };
-        let (k, v) = match cache {
-            Some(cache) => cache.extend(self.layer, k, v),
-            None => (k, v),
+        let y = match cache {
+            Some(cache) => cache.attend(self.layer, [q, k, v]),
+            None => {
+                let mask = mask.map(|mask| {
+                    let more = k.dims()[2] - mask.dims()[1];
+                    with_open_start(mask, more)
+                });
+                let place = format!("{site}.attn_dropout");
+                let dropout = pass.dropout_at(&place, self.attention_dropout);
+                adamix_kernels::attention_causal(q, k, v, mask, dropout.as_ref())
+            }
         };
-        let mask = mask.map(|mask| {
-            let more = k.dims()[2] - mask.dims()[1];
-            with_open_start(mask, more)
-        });
-        let dropout = pass.dropout_at(&format!("{site}.attn_dropout"), self.attention_dropout);
-        let y = adamix_kernels::attention_causal(q, k, v, mask, dropout.as_ref());
         let y = y.swap_dims(1, 2).reshape(dims);
         let y = self.c_proj.forward(y, pass, &format!("{site}.c_proj"));
         let mut y = adapter.on_projection(y);

@@ -90,10 +90,9 @@ impl Transformer {
         }
         let [rows, all, _] = x.dims();
         let mask = (input.mask.clone()).map(|mask| with_open_start(mask, all - tokens));
-        let mask = match &mut cache {
-            Some(cache) => cache.extend_mask(mask, [rows, all]),
-            None => mask,
-        };
+        if let Some(cache) = &mut cache {
+            cache.begin(input.mask.as_ref(), [rows, tokens], all - tokens);
+        }
         if let Some(dropout) = pass.dropout_at("transformer.drop", self.dropout) {
             x = adamix_kernels::dropout(x, &dropout);
         }
