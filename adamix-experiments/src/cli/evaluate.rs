@@ -13,7 +13,7 @@ use serde_json::json;
 use super::show;
 use crate::config::{InferenceChoice, RunConfig};
 use crate::recipe::generation::{DecoderBase, Remeasure};
-use crate::recipe::{self, Base, Evaluator, TaskData, encode};
+use crate::recipe::{self, Base, Evaluator, TaskData};
 use crate::run::RunFolder;
 
 /// Measure a run again, in any inference mode.
@@ -102,7 +102,7 @@ impl Evaluate {
             batch_size: config.evaluation.batch_size,
         };
         let evaluator = Evaluator::new(&adapted.model, &base, &mode, &device)?;
-        let encodings = encode(&base.tokenizer, &data.dev, base.longest_input(&config))?;
+        let encodings = base.encode(&data.dev, base.longest_input(&config))?;
         let progress = show::progress();
         progress.set_length(data.dev.len() as u64);
         let predictions = evaluator.predict(&data.dev, &encodings, &show::rows(&progress))?;

@@ -11,6 +11,9 @@ use toml::{Table, Value};
 use super::method::lay_under;
 use super::{Kind, Method, RunConfig, default, preset, put};
 
+/// Largest config that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
 /// Reads a config file and applies the settings in order.
 pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
     let mut table = match path {
@@ -26,8 +29,14 @@ pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
 
 /// A TOML file as a table, unchecked.
 pub fn read_table(path: &Path) -> Result<Table> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: cannot be read", path.display()))?;
+    let unreadable = || format!("{}: cannot be read", path.display());
+    let length = std::fs::metadata(path).with_context(unreadable)?.len();
+    ensure!(
+        length <= MAX_BYTES,
+        "{}: {length} bytes are no config; at most {MAX_BYTES} are read",
+        path.display()
+    );
+    let text = std::fs::read_to_string(path).with_context(unreadable)?;
     let parsed = text.parse::<Table>();
     parsed.map_err(|e| anyhow::anyhow!("{}: {}", path.display(), one_line(e.to_string())))
 }
@@ -133,21 +142,37 @@ fn nearest(wrong: &str, known: &[String]) -> String {
 
 /// What the types alone do not say.
 fn check(config: &RunConfig) -> Result<()> {
-    let positive = |key: &str, value: usize| {
-        ensure!(value > 0, "`{key}` is 0; it must be at least 1");
+    // A size that no machine has must fail here, not in an allocation.
+    let within = |key: &str, value: usize, most: usize| {
+        ensure!(
+            (1..=most).contains(&value),
+            "`{key}` is {value}; it must be at least 1 and at most {most}"
+        );
         Ok(())
     };
-    positive("input.max_length", config.input.max_length)?;
-    positive("input.window", config.input.window)?;
-    positive("schedule.epochs", config.schedule.epochs)?;
-    positive("schedule.batch_size", config.schedule.batch_size)?;
-    positive("schedule.accumulation", config.schedule.accumulation)?;
-    positive("evaluation.batch_size", config.evaluation.batch_size)?;
+    for (key, value) in [
+        ("input.max_length", config.input.max_length),
+        ("input.window", config.input.window),
+        ("schedule.epochs", config.schedule.epochs),
+        ("schedule.batch_size", config.schedule.batch_size),
+        ("schedule.accumulation", config.schedule.accumulation),
+        ("evaluation.batch_size", config.evaluation.batch_size),
+    ] {
+        within(key, value, 1 << 24)?;
+    }
     config.adaptation.check()?;
+    for (key, value) in [
+        ("adaptation.bottleneck", config.adaptation.bottleneck),
+        ("adaptation.rank", config.adaptation.rank),
+        ("adaptation.length", config.adaptation.length),
+    ] {
+        within(key, value, 1 << 16)?;
+    }
+    within("adaptation.experts", config.adaptation.experts, 1 << 12)?;
     let generation = &config.generation;
-    positive("generation.beams", generation.beams)?;
-    positive("generation.new_tokens", generation.new_tokens)?;
-    positive("generation.batch_size", generation.batch_size)?;
+    within("generation.beams", generation.beams, 1 << 12)?;
+    within("generation.new_tokens", generation.new_tokens, 1 << 24)?;
+    within("generation.batch_size", generation.batch_size, 1 << 24)?;
     if let (Some(corpus), Kind::Head) = (config.corpus(), config.adaptation.method.kind) {
         bail!(
             "`adaptation.method` is `head`, but {} has none: a decoder's head is its embedding table",
