@@ -9,6 +9,9 @@ use crate::parameter::ParameterInfo;
 /// The path segment that marks a parameter of a mixture.
 pub const MARK: &str = ".adamix.";
 
+/// What follows a site's name in the path of a parameter that its routing policy learns.
+const ROUTER: &str = ".adamix.router.";
+
 /// Parameter counts of an adapted model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Account {
@@ -18,6 +21,8 @@ pub struct Account {
     pub experts: usize,
     /// Adaptation parameters on sides with one projection.
     pub shared: usize,
+    /// What routing policies learn: gone once merged.
+    pub router: usize,
     /// The task head.
     pub head: usize,
     /// Adaptation parameters after merging, head excluded.
@@ -35,7 +40,9 @@ impl Account {
         let mut sides: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for info in parameters {
             account.trained += if info.trainable { info.count() } else { 0 };
-            if let Some(side) = side(&info.name) {
+            if info.name.contains(ROUTER) {
+                account.router += info.count();
+            } else if let Some(side) = side(&info.name) {
                 let (experts, count) = sides.entry(side).or_default();
                 *experts += usize::from(info.name.ends_with(".weight"));
                 *count += info.count();
@@ -59,7 +66,7 @@ impl Account {
 
     /// All adaptation parameters during training, head excluded.
     pub fn adaptation(&self) -> usize {
-        self.experts + self.shared
+        self.experts + self.shared + self.router
     }
 
     /// What the paper's #Param counts: adaptation parameters after merging, or the backbone's where those

@@ -9,7 +9,7 @@ use crate::pass::Pass;
 pub(crate) struct BlockAdapter<'a>(Option<(&'a Bottleneck, Context<'a>)>);
 
 impl<'a> BlockAdapter<'a> {
-    pub(crate) fn new(held: &'a Option<Adaptation>, pass: &'a Pass<'_>, site: &str) -> Self {
+    pub(crate) fn new(held: &'a Option<Adaptation>, pass: &'a Pass<'_>, site: &'a str) -> Self {
         let adapter = held.as_ref().and_then(|adaptation| {
             let context = pass.context(site, adaptation);
             Some((adaptation.bottleneck()?, context))

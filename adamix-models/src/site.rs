@@ -7,7 +7,8 @@ use adamix_core::account::MARK;
 use adamix_core::adaptation::{Adaptation, AdaptationConfig, Placement, ScaledSide};
 use adamix_core::merging::{MergeError, MergeRule};
 use adamix_core::parameter::{self, Named, ParameterInfo};
-use adamix_core::routing::Site;
+pub use adamix_core::pattern::matches;
+use adamix_core::routing::{Declared, Grain, Router, RouterShape, RoutingPolicy, Site};
 use adamix_keys::Key;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -146,6 +147,9 @@ pub struct Attachment {
     /// Whether it starts alike in all layers, as LoRA does in the released code.
     #[serde(default)]
     pub same_in_layers: bool,
+    /// What a routing policy learns for each of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub router: Vec<Declared>,
 }
 
 impl Attachment {
@@ -155,6 +159,7 @@ impl Attachment {
             sites: Vec::new(),
             adaptation,
             same_in_layers: false,
+            router: Vec::new(),
         }
     }
 
@@ -198,6 +203,16 @@ pub enum SiteError {
     /// A pattern that names no parameter of the base model.
     #[error("no parameter of the base model is named by `{0}`")]
     NoParameter(String),
+    /// A policy that cannot decide for an adaptation.
+    #[error("`{site}`: the policy `{policy}` cannot route this adaptation, which {reason}")]
+    Policy {
+        /// The place.
+        site: String,
+        /// The policy.
+        policy: String,
+        /// What the adaptation is or lacks.
+        reason: &'static str,
+    },
     /// A place that already holds something.
     #[error("`{site}` would hold two adaptations")]
     Occupied {
@@ -296,6 +311,48 @@ pub trait Adaptable: Named {
         sites
     }
 
+    /// Gives every site what a policy learns for it; mixtures that share a site share the first one's.
+    ///
+    /// # Errors
+    /// If the policy cannot decide for an adaptation that is attached.
+    fn route(
+        mut self,
+        policy: &dyn RoutingPolicy,
+        key: Key,
+        device: &Device,
+    ) -> Result<Self, SiteError> {
+        let mut last = String::new();
+        for slot in self.slots() {
+            let Some(adaptation) = slot.holds else {
+                continue;
+            };
+            let (down, up) = adaptation.counts();
+            let experts = down.max(up);
+            let width = adaptation.input_width(slot.widths);
+            let declared = policy.parameters(&RouterShape { width, experts });
+            let reason = match policy.grain() {
+                _ if !declared.is_empty() && !adaptation.reads_input() => Some("reads no input"),
+                Grain::Token if !adaptation.tells_tokens_apart() => {
+                    Some("cannot tell tokens apart")
+                }
+                _ => None,
+            };
+            if let Some(reason) = reason {
+                return Err(SiteError::Policy {
+                    site: slot.site,
+                    policy: policy.name().to_owned(),
+                    reason,
+                });
+            }
+            if slot.site != last && experts > 1 {
+                let key = key.purpose(&slot.site).purpose("router");
+                adaptation.set_router(Router::init(&declared, key, device));
+                last = slot.site;
+            }
+        }
+        Ok(self)
+    }
+
     /// The model that serves: every mixture made one module by `rule`, outside autodiff.
     ///
     /// # Errors
@@ -317,12 +374,18 @@ pub trait Adaptable: Named {
         let mut attachments: Vec<Attachment> = Vec::new();
         for slot in model.slots() {
             let path = slot.path();
-            let Some(config) = slot.holds.as_ref().map(Adaptation::config) else {
+            let Some(adaptation) = slot.holds else {
                 continue;
             };
-            match attachments.iter_mut().find(|a| a.adaptation == config) {
+            let config = adaptation.config();
+            let router = adaptation.router().map_or_else(Vec::new, Router::declared);
+            let is_like = |a: &&mut Attachment| a.adaptation == config && a.router == router;
+            match attachments.iter_mut().find(is_like) {
                 Some(attachment) => attachment.sites.push(path),
-                None => attachments.push(Attachment::new(config).at([path])),
+                None => attachments.push(Attachment {
+                    router,
+                    ..Attachment::new(config).at([path])
+                }),
             }
         }
         attachments
@@ -376,7 +439,9 @@ fn attach_pattern(
         if let Some(part) = slot.part {
             key = key.purpose(part);
         }
-        *slot.holds = Some(config.init(slot.widths, key, device));
+        let mut adaptation = config.init(slot.widths, key, device);
+        adaptation.set_router(Router::init(&attachment.router, key, device));
+        *slot.holds = Some(adaptation);
     }
     if matched {
         return Ok(());
@@ -385,22 +450,6 @@ fn attach_pattern(
         pattern: pattern.to_owned(),
         known: endings.join(", "),
     })
-}
-
-/// Whether a pattern's segments are the last ones of a path; `*` stands for any run of characters in one.
-pub fn matches(pattern: &str, path: &str) -> bool {
-    let (mut pattern, mut path) = (pattern.rsplit('.'), path.rsplit('.'));
-    pattern.all(|wanted| path.next().is_some_and(|found| glob(wanted, found)))
-}
-
-fn glob(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {
-            let ends = (0..=text.len()).filter(|i| text.is_char_boundary(*i));
-            ends.into_iter().any(|i| glob(rest, &text[i..]))
-        }),
-    }
 }
 
 /// Whether a pattern's segments stand together anywhere in a parameter's name; `*` alone names all.
@@ -426,31 +475,6 @@ fn ending(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_match_the_end_of_a_path() {
-        let path = "bert.encoder.layer.11.attention.output";
-        for pattern in [
-            path,
-            "output",
-            "attention.output",
-            "layer.*.attention.output",
-            "layer.1*.attention.output",
-            "*.output",
-            "*put",
-        ] {
-            assert!(matches(pattern, path), "{pattern}");
-        }
-        for pattern in [
-            "layer.*.output",
-            "attention",
-            "put",
-            "layer.2*.attention.output",
-            "x.bert.encoder.layer.11.attention.output",
-        ] {
-            assert!(!matches(pattern, path), "{pattern}");
-        }
-    }
 
     #[test]
     fn layers_and_endings_are_read_from_paths() {

@@ -198,7 +198,7 @@ fn nothing_reads_the_backends_global_generator() {
 fn per_example_routes_equal_each_example_alone() {
     let device = Device::flex();
     let model = model(Share::None, &device);
-    let choose = |down: Vec<usize>, up: Vec<usize>| Decision {
+    let choose = |down: Vec<usize>, up: Vec<usize>| Decision::Experts {
         down: Choice::PerExample(down),
         up: Choice::PerExample(up),
     };
@@ -209,7 +209,7 @@ fn per_example_routes_equal_each_example_alone() {
         .collect();
     let both = values(model.forward(&input(&device), &Pass::along(&routes)));
     for (row, (down, up)) in [(3, 0), (1, 2)].into_iter().enumerate() {
-        let single = Decision {
+        let single = Decision::Experts {
             down: Choice::One(down),
             up: Choice::One(up),
         };

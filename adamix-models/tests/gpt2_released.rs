@@ -129,7 +129,7 @@ impl Case {
                 Choice::One(drawn.unwrap_or(0))
             };
             let decide = |site: &Site| {
-                let decision = Decision {
+                let decision = Decision::Experts {
                     down: draw("share_A"),
                     up: draw("share_B"),
                 };

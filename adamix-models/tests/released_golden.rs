@@ -144,7 +144,7 @@ impl Case {
         let passes = draws
             .chunks(2 * sites.len())
             .map(|pass| {
-                let decisions = pass.chunks(2).map(|d| Decision {
+                let decisions = pass.chunks(2).map(|d| Decision::Experts {
                     down: Choice::One(d[0]),
                     up: Choice::One(d[1]),
                 });

@@ -11,7 +11,9 @@ use crate::bank::Bank;
 use crate::layer_norm::LayerNorm;
 use crate::linear::Linear;
 use crate::merging::{MergeError, MergeRule, Pair};
+use crate::mixture;
 use crate::random::Initializer;
+use crate::routing::Router;
 
 /// What of a block an adapter reads, and where it adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +91,7 @@ impl BottleneckConfig {
             down: bank("down", down, [hidden, self.bottleneck]),
             up: bank("up", up, [self.bottleneck, hidden]),
             gate: self.gate.then(gate),
+            router: None,
             config: self.clone(),
         }
     }
@@ -108,6 +111,8 @@ pub struct Bottleneck {
     pub up: Bank,
     /// UniPELT's gate: `[hidden, 1]`.
     pub gate: Option<Linear>,
+    /// What its routing policy learns.
+    pub router: Option<Router>,
     #[module(skip)]
     config: BottleneckConfig,
 }
@@ -144,9 +149,9 @@ impl Bottleneck {
             Some(norm) => norm.forward(x.clone()),
             None => x.clone(),
         };
-        let inner = self.down.forward(inner, &context.decision.down);
-        let inner = self.config.activation.forward(inner);
-        let mut y = self.up.forward(inner, &context.decision.up);
+        let decision = context.decide(&self.down, Some(&self.up), &self.router, Some(&x));
+        let between = |inner| self.config.activation.forward(inner);
+        let mut y = mixture::run(&self.down, &self.up, inner, &decision, between);
         if self.config.scale != 1.0 {
             y = y * self.config.scale;
         }
@@ -167,9 +172,15 @@ impl Bottleneck {
             up: &self.up.experts,
             linear: self.config.activation == Activation::Identity,
         })?;
+        let bottleneck = down.shape()[1];
         Ok(Self {
             down: Bank::of(down),
             up: Bank::of(up),
+            router: None,
+            config: BottleneckConfig {
+                bottleneck,
+                ..self.config.clone()
+            },
             ..self.clone()
         })
     }

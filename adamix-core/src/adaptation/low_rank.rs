@@ -9,7 +9,9 @@ use super::{Context, Share, gate};
 use crate::bank::Bank;
 use crate::linear::Linear;
 use crate::merging::{MergeError, MergeRule, Pair};
+use crate::mixture;
 use crate::random::Initializer;
+use crate::routing::Router;
 
 /// The shape of a low-rank mixture.
 #[derive(Config, Debug, PartialEq)]
@@ -44,6 +46,17 @@ impl LowRankConfig {
     /// How many projections the down and the up side have.
     pub fn counts(&self) -> (usize, usize) {
         self.share.counts(self.experts)
+    }
+
+    /// Another rank, as some merging rules leave it, whose update is scaled alike.
+    fn with_same_scale(self, rank: usize) -> Self {
+        let per_alpha = self.scale() / self.alpha;
+        let other = Self {
+            rank,
+            ..self.clone()
+        };
+        let alpha = self.alpha * per_alpha / (other.scale() / other.alpha);
+        other.with_alpha(alpha)
     }
 
     /// The factor of the update.
@@ -82,6 +95,7 @@ impl LowRankConfig {
                 experts: (0..up).map(|_| zeros()).collect(),
             },
             gate: self.gate.then(gate),
+            router: None,
             config: self.clone(),
         }
     }
@@ -103,6 +117,8 @@ pub struct LowRank {
     pub up: Bank,
     /// UniPELT's gate: `[input, 1]`.
     pub gate: Option<Linear>,
+    /// What its routing policy learns.
+    pub router: Option<Router>,
     #[module(skip)]
     config: LowRankConfig,
 }
@@ -129,13 +145,13 @@ impl LowRank {
     /// - output: `[batch, tokens, output]`
     pub fn forward(&self, x: Tensor<3>, context: &Context<'_>) -> Tensor<3> {
         let open = (self.gate.as_ref()).map(|map| gate(map, x.clone(), context.mask.as_ref()));
-        let inner = self.down.forward(context.drop(x), &context.decision.down);
+        let decision = context.decide(&self.down, Some(&self.up), &self.router, Some(&x));
         // The scale goes on the thin side.
-        let inner = match open {
-            Some(open) => inner * open,
+        let between = |inner: Tensor<3>| match &open {
+            Some(open) => inner * open.clone(),
             None => inner * self.scale(),
         };
-        self.up.forward(inner, &context.decision.up)
+        mixture::run(&self.down, &self.up, context.drop(x), &decision, between)
     }
 
     /// The single module that `rule` makes of both banks; `module` is this mixture's path. Most rules merge
@@ -151,8 +167,10 @@ impl LowRank {
             linear: true,
         })?;
         Ok(Self {
+            config: self.config.clone().with_same_scale(down.shape()[1]),
             down: Bank::of(down),
             up: Bank::of(up),
+            router: None,
             ..self.clone()
         })
     }

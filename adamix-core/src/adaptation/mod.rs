@@ -17,7 +17,7 @@ mod virtual_tokens;
 
 pub use activation::Activation;
 pub use bottleneck::{Bottleneck, BottleneckConfig, Placement};
-pub use context::Context;
+pub use context::{Context, Routing};
 pub use gate::gate;
 pub use low_rank::{LowRank, LowRankConfig};
 pub use prefix::{Prefix, PrefixConfig};
@@ -32,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::merging::{MergeError, MergeRule};
 use crate::parameter::Named;
+use crate::routing::Router;
 
 /// The shape of an adaptation, before it knows the widths of its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,6 +114,46 @@ impl Adaptation {
             Self::Scale(module) => (module.scale.len(), 1),
             Self::Prefix(module) => (module.key.len(), 1),
             Self::VirtualTokens(module) => (module.tokens.len(), 1),
+        }
+    }
+
+    /// The width of what it reads at a place of these widths.
+    pub fn input_width(&self, [input, output]: [usize; 2]) -> usize {
+        match self {
+            Self::LowRank(_) | Self::Scale(_) => input,
+            Self::Bottleneck(_) | Self::Prefix(_) | Self::VirtualTokens(_) => output,
+        }
+    }
+
+    /// Whether a policy that reads its input can be asked about it: it then has a place for a router.
+    pub fn reads_input(&self) -> bool {
+        !matches!(self, Self::VirtualTokens(_))
+    }
+
+    /// Whether it can run another expert for every token.
+    pub fn tells_tokens_apart(&self) -> bool {
+        !matches!(self, Self::Prefix(_) | Self::VirtualTokens(_))
+    }
+
+    /// What its routing policy learns.
+    pub fn router(&self) -> Option<&Router> {
+        match self {
+            Self::Bottleneck(module) => module.router.as_ref(),
+            Self::LowRank(module) => module.router.as_ref(),
+            Self::Scale(module) => module.router.as_ref(),
+            Self::Prefix(module) => module.router.as_ref(),
+            Self::VirtualTokens(_) => None,
+        }
+    }
+
+    /// Gives it what its routing policy learns; nothing where it reads no input.
+    pub fn set_router(&mut self, router: Option<Router>) {
+        match self {
+            Self::Bottleneck(module) => module.router = router,
+            Self::LowRank(module) => module.router = router,
+            Self::Scale(module) => module.router = router,
+            Self::Prefix(module) => module.router = router,
+            Self::VirtualTokens(_) => {}
         }
     }
 

@@ -10,8 +10,9 @@ use burn::tensor::{Device, Tensor};
 use super::{Context, gate};
 use crate::bank::Bank;
 use crate::linear::Linear;
-use crate::merging::{MergeError, MergeRule};
+use crate::merging::{MergeError, MergeRule, Place};
 use crate::random::Initializer;
+use crate::routing::Router;
 
 /// The shape of a prefix.
 #[derive(Config, Debug, PartialEq)]
@@ -51,6 +52,7 @@ impl PrefixConfig {
             key: bank("key"),
             value: bank("value"),
             gate: self.gate.then(gate),
+            router: None,
             config: self.clone(),
         }
     }
@@ -65,6 +67,8 @@ pub struct Prefix {
     pub value: Bank,
     /// UniPELT's gate: `[hidden, 1]`.
     pub gate: Option<Linear>,
+    /// What its routing policy learns.
+    pub router: Option<Router>,
     #[module(skip)]
     config: PrefixConfig,
 }
@@ -95,8 +99,8 @@ impl Prefix {
     pub fn forward(&self, x: Tensor<3>, context: &Context<'_>) -> [Tensor<3>; 2] {
         let [batch, _, hidden] = x.dims();
         let shape = [batch, self.config.length, hidden];
-        let choice = &context.decision.down;
-        let tables = [&self.key, &self.value].map(|bank| bank.table(batch, choice).expand(shape));
+        let decision = context.decide(&self.key, None, &self.router, Some(&x));
+        let tables = [&self.key, &self.value].map(|bank| bank.table(&decision).expand(shape));
         match &self.gate {
             None => tables,
             Some(map) => {
@@ -112,8 +116,9 @@ impl Prefix {
     /// If the rule cannot merge it.
     pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
         Ok(Self {
-            key: self.key.merged(rule, module)?,
-            value: self.value.merged(rule, module)?,
+            key: self.key.merged(rule, &Place::bank(module, "key"))?,
+            value: self.value.merged(rule, &Place::bank(module, "value"))?,
+            router: None,
             ..self.clone()
         })
     }

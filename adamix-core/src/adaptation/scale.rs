@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::Context;
 use crate::bank::Bank;
 use crate::linear::Linear;
-use crate::merging::{MergeError, MergeRule};
+use crate::merging::{MergeError, MergeRule, Place};
+use crate::routing::{Choice, Decision, Router};
 
 /// What of a map is scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,7 @@ impl ScaleConfig {
             scale: Bank {
                 experts: (0..self.experts).map(|_| ones()).collect(),
             },
+            router: None,
             side: self.side,
         }
     }
@@ -53,6 +55,8 @@ impl ScaleConfig {
 pub struct Scale {
     /// Vectors, as maps of `[1, width]`.
     pub scale: Bank,
+    /// What its routing policy learns.
+    pub router: Option<Router>,
     #[module(skip)]
     side: ScaledSide,
 }
@@ -77,10 +81,34 @@ impl Scale {
         frozen: impl FnOnce(Tensor<3>) -> Tensor<3>,
         context: &Context<'_>,
     ) -> Tensor<3> {
-        let scale = self.scale.table(x.dims()[0], &context.decision.down);
+        let decision = context.decide(&self.scale, None, &self.router, Some(&x));
+        let scale = self.factors(&decision);
         match self.side {
             ScaledSide::Input => frozen(x * scale),
             ScaledSide::Output => frozen(x) * scale,
+        }
+    }
+
+    /// The vector of the batch, of each example or of each token.
+    ///
+    /// # Shapes
+    /// - output: `[batch or 1, tokens or 1, width]`
+    fn factors(&self, decision: &Decision) -> Tensor<3> {
+        let device = self.scale.experts[0].weight.val().device();
+        let ones = |batch, tokens| Tensor::<3>::ones([batch, tokens, 1], &device);
+        match decision {
+            Decision::Experts { down, .. } => {
+                let ones = match down {
+                    Choice::One(_) => ones(1, 1),
+                    Choice::PerExample(examples) => ones(examples.len(), 1),
+                    Choice::PerToken(rows) => ones(rows.len(), rows.first().map_or(0, Vec::len)),
+                };
+                self.scale.forward(ones, down)
+            }
+            Decision::Mixed(mixed) => {
+                let [batch, tokens, _] = mixed.weights.dims();
+                self.scale.mixed(ones(batch, tokens), mixed.weights.clone())
+            }
         }
     }
 
@@ -90,7 +118,8 @@ impl Scale {
     /// If the rule cannot merge it.
     pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
         Ok(Self {
-            scale: self.scale.merged(rule, module)?,
+            scale: self.scale.merged(rule, &Place::bank(module, "scale"))?,
+            router: None,
             ..self.clone()
         })
     }

@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::Context;
 use crate::bank::Bank;
-use crate::merging::{MergeError, MergeRule};
+use crate::merging::{MergeError, MergeRule, Place};
 use crate::random::Initializer;
 
 /// The shape of virtual tokens.
@@ -79,7 +79,8 @@ impl VirtualTokens {
     /// - output: `[batch, length, hidden]`
     pub fn forward(&self, batch: usize, context: &Context<'_>) -> Tensor<3> {
         let width = self.tokens.experts[0].shape()[1];
-        let tokens = self.tokens.table(batch, &context.decision.down);
+        let decision = context.decide(&self.tokens, None, &None, None);
+        let tokens = self.tokens.table(&decision);
         tokens.expand([batch, self.length(), width])
     }
 
@@ -89,7 +90,7 @@ impl VirtualTokens {
     /// If the rule cannot merge it.
     pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
         Ok(Self {
-            tokens: self.tokens.merged(rule, module)?,
+            tokens: self.tokens.merged(rule, &Place::bank(module, "tokens"))?,
             ..self.clone()
         })
     }

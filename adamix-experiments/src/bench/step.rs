@@ -7,7 +7,7 @@ use adamix_core::merging::Uniform;
 use adamix_core::objective::{Consistency, StepLoss, Targets};
 use adamix_core::optimizer::{self, AdamW, AdamWConfig};
 use adamix_core::parameter;
-use adamix_core::routing::{self, Stochastic};
+use adamix_core::routing::{Moment, RoutedPass, Stochastic};
 use adamix_keys::Key;
 use adamix_models::encoder::{
     EncoderConfig, EncoderInput, Pooling, SequenceClassifier, SequenceClassifierConfig,
@@ -141,10 +141,11 @@ impl Step<'_> {
         let model = self.model.take().expect("a step gives the model back");
         let targets = Targets::Classes(rows.iter().map(|row| row % 2).collect());
         let consistency = Consistency::default();
-        let sites = model.sites();
         let mut logits = (0..self.work.passes as u64).map(|pass| {
             let key = Key::new(2).fold(self.done).fold(pass);
-            let routes = routing::decide_all(&Stochastic, &sites, key.purpose("routing"), rows);
+            let moment = Moment::draw(key.purpose("routing"), 0);
+            let policy = Stochastic {};
+            let routed = RoutedPass::new(&policy, moment, rows, true);
             let dropout = (self.work.dropout > 0.0).then_some(PassDropout {
                 key: key.purpose("dropout"),
                 examples: rows,
@@ -153,7 +154,7 @@ impl Step<'_> {
                 input,
                 &Pass {
                     dropout,
-                    ..Pass::along(&routes)
+                    ..Pass::routed(&routed)
                 },
             )
         });

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use adamix_core::routing;
 use adamix_data::nlg::Corpus;
 use adamix_keys::Key;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -22,13 +21,17 @@ use crate::run::RunFolder;
 Examples:
   adamix evaluate runs/mrpc
   adamix evaluate runs/mrpc --inference random --draw 3 --json
-  adamix evaluate runs/mrpc --inference ensemble --state last")]
+  adamix evaluate runs/mrpc --inference ensemble --state last
+  adamix evaluate runs/mrpc --inference monte-carlo --paths 32")]
 pub struct Evaluate {
     /// The run's folder.
     run: PathBuf,
     /// How the mixture is run.
     #[arg(long, value_enum, default_value = "native")]
-    inference: Mode,
+    inference: InferenceChoice,
+    /// Random paths of random-ensemble and monte-carlo; the run's own number unless given.
+    #[arg(long, value_name = "NUMBER")]
+    paths: Option<usize>,
     /// Which state of the model.
     #[arg(long, value_enum, default_value = "best")]
     state: State,
@@ -47,21 +50,6 @@ pub struct Evaluate {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-}
-
-/// The modes, for the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Mode {
-    /// As the run was measured.
-    Native,
-    /// Experts averaged into one module.
-    Merged,
-    /// Random experts for each example, side and layer.
-    Random,
-    /// Always the first expert.
-    Fixed,
-    /// Mean logits of the diagonal paths.
-    Ensemble,
 }
 
 /// Which state of a run's model.
@@ -91,13 +79,21 @@ impl Evaluate {
         let data = TaskData::load(&config)?;
         let state = format!("{:?}", self.state).to_lowercase();
         let (adapted, _) = base.with_adapter(&folder.file(&format!("adapter/{state}")), &device)?;
-        let policy = routing::policy(&config.routing.policy).context("the run's routing policy")?;
+        let policy = config.routing.policy()?;
         let rule = config.merging.rule()?;
-        let inference = self.inference(&config, policy.native_inference());
-        let key = self.key(&config);
+        let mode = match self.inference {
+            InferenceChoice::Native => config.evaluation.inference,
+            asked => asked,
+        };
+        let inference = mode.resolve(policy.native_inference());
+        let key = Key::new(config.seed)
+            .purpose("inference draw")
+            .fold(self.draw);
         let mode = recipe::Mode {
             inference,
             rule: rule.as_ref(),
+            policy,
+            paths: self.paths.unwrap_or(config.evaluation.paths),
             key,
             batch_size: config.evaluation.batch_size,
         };
@@ -135,15 +131,20 @@ impl Evaluate {
             Some(folder) => DecoderBase::open(folder)?,
             None => DecoderBase::open(&config.model_folder()?)?,
         };
-        let policy = routing::policy(&config.routing.policy).context("the run's routing policy")?;
-        let inference = self.inference(config, policy.native_inference());
+        let mode = match self.inference {
+            InferenceChoice::Native => config.evaluation.inference,
+            asked => asked,
+        };
+        let inference = mode.resolve(config.routing.policy()?.native_inference());
         let state = format!("{:?}", self.state).to_lowercase();
         let measure = Remeasure {
             config,
             corpus,
             adapter: &folder.file(&format!("adapter/{state}")),
             inference,
-            key: self.key(config),
+            key: Key::new(config.seed)
+                .purpose("inference draw")
+                .fold(self.draw),
             test: self.test,
         };
         let progress = show::progress();
@@ -163,22 +164,5 @@ impl Evaluate {
             show::tested(&tested)?;
         }
         Ok(())
-    }
-
-    fn inference(&self, config: &RunConfig, native: routing::Inference) -> routing::Inference {
-        let mode = match self.inference {
-            Mode::Native => config.evaluation.inference,
-            Mode::Merged => InferenceChoice::Merged,
-            Mode::Random => InferenceChoice::Random,
-            Mode::Fixed => InferenceChoice::Fixed,
-            Mode::Ensemble => InferenceChoice::Ensemble,
-        };
-        mode.resolve(native)
-    }
-
-    fn key(&self, config: &RunConfig) -> Key {
-        Key::new(config.seed)
-            .purpose("inference draw")
-            .fold(self.draw)
     }
 }

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use adamix_core::routing;
 use adamix_data::nlg::Corpus;
 use adamix_keys::Key;
 use adamix_models::hub::write;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::show;
@@ -112,7 +111,7 @@ impl Generate {
             Some(folder) => base.with_adapter(folder, &device)?.0.model,
             None => base.plain(&device)?,
         };
-        let policy = routing::policy(&config.routing.policy).context("the routing policy")?;
+        let policy = config.routing.policy()?;
         let rule = config.merging.rule()?;
         let inference = config
             .evaluation

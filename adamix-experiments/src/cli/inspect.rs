@@ -13,7 +13,7 @@ use burn::tensor::Device;
 use clap::Args;
 use serde_json::json;
 
-use super::show;
+use super::{show, tasks};
 use crate::config::{self, RunConfig};
 use crate::recipe::{Base, adapt, adapt_classifier, is_head};
 use crate::run::RunFolder;
@@ -26,12 +26,16 @@ tuned is the paper's #Param: what is added or moved, as served, head excluded.
 Examples:
   adamix inspect runs/mrpc
   adamix inspect bert-folder --set adaptation.bottleneck=48
+  adamix inspect --model bert-folder runs/mrpc runs/rte/merged/best peft-folder
   adamix inspect --architecture roberta-large --set adaptation.bottleneck=16 --json
   adamix inspect --architecture gpt2-medium --set adaptation.method=adamix-lora")]
 pub struct Inspect {
-    /// A run, an adapter or a Hugging Face folder.
+    /// A run, an adapter or a Hugging Face folder; with --model as many adapters as there are tasks.
     #[arg(required_unless_present = "architecture")]
-    path: Option<PathBuf>,
+    path: Vec<PathBuf>,
+    /// The base of the adapters: what each further task costs beside it.
+    #[arg(long, value_name = "HF_DIR", conflicts_with = "architecture")]
+    model: Option<PathBuf>,
     /// A published architecture, without its weights.
     #[arg(long, conflicts_with = "path")]
     architecture: Option<String>,
@@ -48,13 +52,16 @@ pub struct Inspect {
 
 impl Inspect {
     pub fn run(self) -> Result<()> {
-        let (what, account) = match (&self.path, &self.architecture) {
+        if let Some(model) = &self.model {
+            return tasks::report(model, &self.path, self.json);
+        }
+        let (what, account) = match (self.path.as_slice(), &self.architecture) {
             (_, Some(name)) => {
                 let config = config::read(None, &self.set)?;
                 (name.clone(), architecture(name, &config, self.outputs)?)
             }
-            (Some(path), None) => (path.display().to_string(), self.folder(path)?),
-            (None, None) => bail!("give a folder or --architecture"),
+            ([path], None) => (path.display().to_string(), self.folder(path)?),
+            _ => bail!("give one folder, --architecture, or --model with the adapters on it"),
         };
         if self.json {
             return show::json(&json!({
@@ -121,9 +128,6 @@ impl Inspect {
             return Ok(Account::new(&infos, is_head));
         }
         if path.join("config.json").is_file() {
-            if let Ok(decoder) = Gpt2Config::from_folder(path) {
-                return count_decoder(&decoder, &config::read(None, &self.set)?);
-            }
             return count(
                 &EncoderConfig::from_folder(path)?,
                 &config::read(None, &self.set)?,
@@ -155,6 +159,14 @@ fn architecture(name: &str, config: &RunConfig, outputs: usize) -> Result<Accoun
     count_decoder(&decoder, config)
 }
 
+/// Counts a decoder without any weights.
+fn count_decoder(decoder: &Gpt2Config, config: &RunConfig) -> Result<Account> {
+    let device = counting();
+    let model = Gpt2::build(decoder, &Source::zeros(&device))?;
+    let model = adapt(model, config, Key::new(0), &device)?;
+    Ok(Account::new(&parameter::parameters(&model), is_head))
+}
+
 /// Counts a run's model without any weights.
 fn count(encoder: &EncoderConfig, config: &RunConfig, outputs: usize) -> Result<Account> {
     let device = counting();
@@ -172,16 +184,8 @@ fn count(encoder: &EncoderConfig, config: &RunConfig, outputs: usize) -> Result<
     Ok(Account::new(&infos, is_head))
 }
 
-/// Counts a decoder without any weights.
-fn count_decoder(decoder: &Gpt2Config, config: &RunConfig) -> Result<Account> {
-    let device = counting();
-    let model = Gpt2::build(decoder, &Source::zeros(&device))?;
-    let model = adapt(model, &config.adaptation, Key::new(0), &device)?;
-    Ok(Account::new(&parameter::parameters(&model), is_head))
-}
-
 /// `811392` as `811,392`.
-fn grouped(count: usize) -> String {
+pub fn grouped(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -11,6 +11,7 @@ mod bench;
 mod demo;
 mod doctor;
 mod evaluate;
+mod export;
 mod generate;
 mod inspect;
 mod predict;
@@ -19,6 +20,7 @@ mod runs;
 mod score;
 mod show;
 mod sweep;
+mod tasks;
 mod train;
 
 use std::io::Write;
@@ -46,6 +48,7 @@ Examples:
   adamix evaluate runs/mrpc --inference ensemble
   adamix predict --model bert-folder --run runs/mrpc --input rows.jsonl --output predictions.jsonl
   adamix generate --run runs/e2e --task e2e --input devset.csv --output outputs.txt
+  adamix export runs/mrpc --to peft --out mrpc-adapter
   adamix score e2e --refs testset_w_refs.csv --hyps outputs.txt
   adamix inspect --architecture roberta-large --set adaptation.bottleneck=16
   adamix sweep run rates.toml --workers 2
@@ -68,6 +71,8 @@ enum Verb {
     Predict(predict::Predict),
     /// Generate texts with a decoder, plain or trained.
     Generate(generate::Generate),
+    /// Write a run or an adapter for Python's peft, or as a whole model for transformers.
+    Export(export::Export),
     /// Count parameters and bytes of a run, an adapter, a model folder or an architecture.
     Inspect(inspect::Inspect),
     /// Plan many runs from one file, and work them off here or on a cluster.
@@ -92,6 +97,7 @@ pub fn main() -> ExitCode {
         Verb::Evaluate(verb) => verb.run(),
         Verb::Predict(verb) => verb.run(),
         Verb::Generate(verb) => verb.run(),
+        Verb::Export(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Sweep(verb) => verb.run(),
         Verb::Runs(verb) => verb.run(),

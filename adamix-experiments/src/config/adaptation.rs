@@ -165,13 +165,17 @@ impl Adaptation {
 
     /// What the types alone do not say.
     pub fn check(&self) -> Result<()> {
-        for (key, value) in [
-            ("bottleneck", self.bottleneck),
-            ("rank", self.rank),
-            ("length", self.length),
-            ("experts", self.experts),
+        // A size that no machine has must fail here, not in an allocation.
+        for (key, value, most) in [
+            ("bottleneck", self.bottleneck, 1 << 16),
+            ("rank", self.rank, 1 << 16),
+            ("length", self.length, 1 << 16),
+            ("experts", self.experts, 1 << 12),
         ] {
-            ensure!(value > 0, "`adaptation.{key}` is 0; it must be at least 1");
+            ensure!(
+                (1..=most).contains(&value),
+                "`adaptation.{key}` is {value}; it must be at least 1 and at most {most}"
+            );
         }
         ensure!(
             (0.0..1.0).contains(&self.lora_dropout),

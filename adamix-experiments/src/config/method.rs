@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use toml::Table;
 
 /// One adaptation of a frozen model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,19 +155,6 @@ impl From<Method> for String {
     }
 }
 
-/// Puts `under`'s values where `table` has none.
-pub fn lay_under(table: &mut Table, under: Table) {
-    for (key, value) in under {
-        match (table.get_mut(&key), value) {
-            (Some(Value::Table(inner)), Value::Table(below)) => lay_under(inner, below),
-            (Some(_), _) => {}
-            (None, value) => {
-                table.insert(key, value);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,15 +174,5 @@ mod tests {
         let error = |name: &str| name.parse::<Method>().unwrap_err();
         assert!(error("adamix-full").contains("nothing that could be mixed"));
         assert!(error("psychic").contains("houlsby"));
-    }
-
-    #[test]
-    fn values_are_laid_under_those_that_are_given() {
-        let mut table: Table = "a = 1\n[t]\nx = 1".parse().unwrap();
-        lay_under(
-            &mut table,
-            "a = 2\nb = 2\n[t]\nx = 2\ny = 2".parse().unwrap(),
-        );
-        assert_eq!(table, "a = 1\nb = 2\n[t]\nx = 1\ny = 2".parse().unwrap());
     }
 }

@@ -37,7 +37,6 @@ pub use schedule::{FirstRate, Schedule};
 
 use std::path::PathBuf;
 
-use adamix_core::consistency::RegressionConsistency;
 use adamix_core::objective::Consistency;
 use adamix_data::nlg::Corpus;
 use anyhow::Result;
@@ -94,11 +93,7 @@ impl Default for RunConfig {
             adaptation: Adaptation::default(),
             routing: Routing::default(),
             merging: Merging::default(),
-            consistency: Consistency {
-                weight: 1.0,
-                detach: true,
-                regression: RegressionConsistency::None,
-            },
+            consistency: Consistency::default(),
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
             evaluation: Evaluation::default(),

@@ -7,7 +7,7 @@
 use anyhow::{Result, bail};
 use toml::{Table, Value};
 
-use super::method::lay_under;
+use super::overlay;
 
 /// The presets by name, as TOML.
 pub const PRESETS: [(&str, &str); 6] = [
@@ -44,7 +44,9 @@ pub fn expand(table: &mut Table) -> Result<()> {
         let names = PRESETS.map(|(known, _)| known).join(", ");
         bail!("unknown preset `{name}`; known presets: {names}");
     };
-    lay_under(table, text.parse().expect("a preset is TOML"));
+    let mut below: Table = text.parse().expect("a preset is TOML");
+    overlay(&mut below, core::mem::take(table));
+    *table = below;
     Ok(())
 }
 

@@ -3,13 +3,11 @@
 
 use std::path::Path;
 
-use adamix_core::routing;
 use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::method::lay_under;
-use super::{Kind, Method, RunConfig, default, preset, put};
+use super::{Kind, Method, RunConfig, default, overlay, preset, put};
 
 /// Largest config that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -55,10 +53,9 @@ pub fn resolve(mut table: Table) -> Result<RunConfig> {
     let method = table.get("adaptation").and_then(|t| t.get("method"));
     let method = method.and_then(Value::as_str).and_then(|m| m.parse().ok());
     let defaults = method.map(Method::defaults).unwrap_or_default();
-    lay_under(
-        &mut table,
-        Table::from_iter([("adaptation".to_owned(), Value::Table(defaults))]),
-    );
+    let mut below = Table::from_iter([("adaptation".to_owned(), Value::Table(defaults))]);
+    overlay(&mut below, table);
+    let table = below;
     let mut config: RunConfig = typed(table.clone())?;
     default::fill(&mut config, &table);
     check(&config)?;
@@ -157,18 +154,11 @@ fn check(config: &RunConfig) -> Result<()> {
         ("schedule.batch_size", config.schedule.batch_size),
         ("schedule.accumulation", config.schedule.accumulation),
         ("evaluation.batch_size", config.evaluation.batch_size),
+        ("evaluation.paths", config.evaluation.paths),
     ] {
         within(key, value, 1 << 24)?;
     }
     config.adaptation.check()?;
-    for (key, value) in [
-        ("adaptation.bottleneck", config.adaptation.bottleneck),
-        ("adaptation.rank", config.adaptation.rank),
-        ("adaptation.length", config.adaptation.length),
-    ] {
-        within(key, value, 1 << 16)?;
-    }
-    within("adaptation.experts", config.adaptation.experts, 1 << 12)?;
     let generation = &config.generation;
     within("generation.beams", generation.beams, 1 << 12)?;
     within("generation.new_tokens", generation.new_tokens, 1 << 24)?;
@@ -188,6 +178,7 @@ fn check(config: &RunConfig) -> Result<()> {
     };
     rate("backbone.dropout", config.backbone.dropout)?;
     rate("generation.label_smoothing", generation.label_smoothing)?;
+    rate("merging.ema", config.merging.ema)?;
     rate("optimizer.beta1", config.optimizer.beta1)?;
     rate("optimizer.beta2", config.optimizer.beta2)?;
     ensure!(
@@ -209,13 +200,7 @@ fn check(config: &RunConfig) -> Result<()> {
             "`{key}` is {value}; it must be a number of at least 0"
         );
     }
-    let policy = &config.routing.policy;
-    if routing::policy(policy).is_none() {
-        bail!(
-            "`routing.policy` is `{policy}`; known policies: {}",
-            routing::POLICIES.join(", ")
-        );
-    }
+    config.routing.policy()?;
     config.merging.rule()?;
     Ok(())
 }

@@ -1,22 +1,23 @@
 //! The base model of a run, and what is put on it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use adamix_core::parameter::{self, HostTensor};
+use adamix_core::parameter;
 use adamix_data::{Encoding, Example, Task, Tokenizer};
 use adamix_keys::Key;
 use adamix_models::encoder::{
     EncoderConfig, Pooling, SequenceClassifier, SequenceClassifierConfig,
 };
 use adamix_models::hub::adapter::{self, AdapterConfig};
-use adamix_models::hub::{HubError, Weights};
+use adamix_models::hub::peft::Setting;
+use adamix_models::hub::{HubError, Layout, Weights, affine_modules};
 use adamix_models::site::Adaptable;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 
 use super::adapted::Adapted;
-use crate::config::{Adaptation, RunConfig};
+use super::served::pooling_named;
+use crate::config::RunConfig;
 use crate::embedded;
 
 /// A Hugging Face folder, opened.
@@ -115,7 +116,15 @@ impl Base {
         folder: &Path,
         device: &Device,
     ) -> Result<(Adapted<SequenceClassifier>, AdapterConfig)> {
-        let (config, tensors) = adapter_for(&self.hash, folder)?;
+        let (config, tensors) = adapter::load(folder)?;
+        if config.base_hash != self.hash {
+            let error = HubError::Base {
+                path: folder.to_owned(),
+                expected: config.base_hash,
+                found: self.hash.clone(),
+            };
+            return Err(error.into());
+        }
         let pooling = pooling_named(&config.pooling)
             .with_context(|| format!("{}: pooling `{}`", folder.display(), config.pooling))?;
         let classifier = SequenceClassifierConfig {
@@ -124,71 +133,35 @@ impl Base {
             pooling,
         };
         let model = classifier.load(&self.weights, Key::new(0), false, device)?;
-        let model = put_on(model, folder, &config, tensors, device)?;
+        let model = (model.attach(&config.attachments, 0, Key::new(0), device))
+            .with_context(|| folder.display().to_string())?;
+        // Parameters of the base that were trained are in the file too.
+        let model = parameter::set_trainable(model, |info| {
+            info.trainable || tensors.contains_key(&info.name)
+        });
+        let path = folder.join(adapter::TENSORS);
+        let missing = parameter::parameters(&model)
+            .into_iter()
+            .find(|p| p.trainable && !tensors.contains_key(&p.name));
+        if let Some(info) = missing {
+            return Err(HubError::Missing {
+                path,
+                tensor: info.name,
+            }
+            .into());
+        }
+        let model = parameter::assign(model, tensors)
+            .map_err(|source| HubError::Parameter { path, source })?;
         Ok((Adapted::new(model), config))
     }
 }
 
-/// The tensors of an adapter by name.
-type Tensors = BTreeMap<String, HostTensor>;
-
-/// Reads an adapter that was trained on the base of that hash.
-pub(super) fn adapter_for(base_hash: &str, folder: &Path) -> Result<(AdapterConfig, Tensors)> {
-    let (config, tensors) = adapter::load(folder)?;
-    if config.base_hash != base_hash {
-        let error = HubError::Base {
-            path: folder.to_owned(),
-            expected: config.base_hash,
-            found: base_hash.to_owned(),
-        };
-        return Err(error.into());
-    }
-    Ok((config, tensors))
-}
-
-/// A model with an adapter from `folder` on it.
-///
-/// # Errors
-/// If the adapter does not fit or lacks a tensor.
-pub(super) fn put_on<M: Adaptable>(
-    model: M,
-    folder: &Path,
-    config: &AdapterConfig,
-    tensors: Tensors,
-    device: &Device,
-) -> Result<M> {
-    let model = (model.attach(&config.attachments, 0, Key::new(0), device))
-        .with_context(|| folder.display().to_string())?;
-    // Parameters of the base that were trained are in the file too.
-    let model = parameter::set_trainable(model, |info| {
-        info.trainable || tensors.contains_key(&info.name)
-    });
-    let path = folder.join(adapter::TENSORS);
-    let missing = parameter::parameters(&model)
-        .into_iter()
-        .find(|p| p.trainable && !tensors.contains_key(&p.name));
-    if let Some(info) = missing {
-        let tensor = info.name;
-        return Err(HubError::Missing { path, tensor }.into());
-    }
-    let model =
-        parameter::assign(model, tensors).map_err(|source| HubError::Parameter { path, source })?;
-    Ok(model)
-}
-
-fn pooling_named(name: &str) -> Option<Pooling> {
-    serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
-}
-
 /// A model with an adaptation on it: what is attached is fresh, and what the method trains is trainable.
-pub fn adapt<M: Adaptable>(
-    model: M,
-    adaptation: &Adaptation,
-    key: Key,
-    device: &Device,
-) -> Result<M> {
+pub fn adapt<M: Adaptable>(model: M, config: &RunConfig, key: Key, device: &Device) -> Result<M> {
+    let adaptation = &config.adaptation;
     let layers = adaptation.layers;
     let model = model.attach(&adaptation.attachments(), layers, key, device)?;
+    let model = model.route(config.routing.policy()?.as_ref(), key, device)?;
     Ok(model.train_base(&adaptation.unfrozen(), layers)?)
 }
 
@@ -199,7 +172,7 @@ pub fn adapt_classifier(
     key: Key,
     device: &Device,
 ) -> Result<SequenceClassifier> {
-    let model = adapt(model, &config.adaptation, key, device)?;
+    let model = adapt(model, config, key, device)?;
     let pools = config.backbone.pooling == Pooling::Pooler;
     let train_pooler = config.backbone.train_pooler;
     Ok(parameter::set_trainable(model, |info| {
@@ -231,5 +204,18 @@ impl Adapted<SequenceClassifier> {
             merged,
             max_length: base.longest_input(config),
         }
+    }
+
+    /// Writes this model, whose banks are merged, as the adapter that serves.
+    pub fn save_served(&self, folder: &Path, config: &AdapterConfig, base: &Base) -> Result<()> {
+        let setting = Setting {
+            task_type: "SEQ_CLS",
+            base: None,
+            layout: Layout::OutIn,
+            modules: affine_modules(&self.model),
+            heads: base.config.num_attention_heads,
+            layers: base.config.num_hidden_layers,
+        };
+        self.serve(folder, config, &setting)
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use adamix_core::merging::MergeRule;
 use adamix_core::optimizer::AdamW;
-use adamix_core::routing::Inference;
-use adamix_data::Encoding;
+use adamix_core::routing::{Inference, Site};
+use adamix_data::{Encoding, fill_batches, plan_epoch};
 use adamix_keys::Key;
 use adamix_models::encoder::SequenceClassifier;
 use adamix_models::hub::fault;
@@ -14,33 +14,33 @@ use burn::tensor::Device;
 
 use super::adapted::Adapted;
 use super::base::Base;
-use super::data::TaskData;
+use super::data::{TaskData, number_of_steps};
 use super::driver::{Micros, Training};
 use super::evaluate::{Evaluator, Mode, Predictions};
-use super::plan::Plan;
+use super::schedule::learning_rate;
 use super::step::Trainer;
 use super::trace::StepTrace;
-use super::update::{At, update};
-use crate::config::RunConfig;
+use crate::config::{LastBatch, RunConfig};
 use crate::interrupt::Interrupt;
 use crate::run::{Measured, Metrics};
 
 /// A task's rows on an encoder.
 #[derive(Debug)]
 pub struct Classification<'a> {
+    config: &'a RunConfig,
     trainer: &'a Trainer<'a>,
     measure: &'a Measure<'a>,
-    plan: Plan<'a>,
+    lengths: Vec<u32>,
 }
 
 impl<'a> Classification<'a> {
     /// What takes the steps and what measures them, put together.
     pub fn new(config: &'a RunConfig, trainer: &'a Trainer<'a>, measure: &'a Measure<'a>) -> Self {
-        let lengths = trainer.encodings.iter().map(|e| e.len() as u32);
         Self {
+            config,
             trainer,
             measure,
-            plan: Plan::new(config, lengths.collect()),
+            lengths: trainer.encodings.iter().map(|e| e.len() as u32).collect(),
         }
     }
 }
@@ -50,19 +50,32 @@ impl Training for Classification<'_> {
     type Predictions = Predictions;
 
     fn epochs(&self) -> usize {
-        self.plan.epochs()
+        self.config.schedule.epochs
     }
 
     fn steps(&self) -> usize {
-        self.plan.steps()
+        number_of_steps(&self.config.schedule, self.lengths.len())
     }
 
     fn epoch(&self, epoch: usize) -> Vec<Micros> {
-        self.plan.epoch(epoch)
+        let schedule = &self.config.schedule;
+        let key = Key::new(self.config.seed)
+            .purpose("data")
+            .fold(epoch as u64);
+        let order = self.config.input.epoch_order();
+        let mut batches = plan_epoch(&self.lengths, schedule.batch_size, order, key);
+        if self.config.input.last_batch == LastBatch::Repeat {
+            fill_batches(&mut batches, schedule.batch_size, self.lengths.len(), key);
+        }
+        batches
+            .chunks(schedule.accumulation)
+            .map(<[_]>::to_vec)
+            .collect()
     }
 
     fn rate(&self, step: usize) -> f64 {
-        self.plan.rate(step)
+        let peak = self.config.optimizer.learning_rate;
+        learning_rate(&self.config.schedule, peak, step, self.steps())
     }
 
     fn step(
@@ -73,14 +86,7 @@ impl Training for Classification<'_> {
         rate: f64,
         micros: &Micros,
     ) -> Result<(SequenceClassifier, StepTrace)> {
-        let at = At {
-            step,
-            rate,
-            max_grad_norm: self.trainer.config.optimizer.max_grad_norm,
-        };
-        update(model, optimizer, at, micros, |model, micro, indices| {
-            self.trainer.micro(model, step, micro, indices)
-        })
+        self.trainer.step(model, optimizer, step, rate, micros)
     }
 
     fn measure(
@@ -91,6 +97,15 @@ impl Training for Classification<'_> {
         interrupt: &Interrupt,
     ) -> Result<(Measured, Predictions)> {
         self.measure.run(model, epoch, step, interrupt)
+    }
+
+    fn sites(&self) -> &[Site] {
+        &self.trainer.sites
+    }
+
+    fn average(&self) -> Option<f64> {
+        let decay = self.config.merging.ema;
+        (decay > 0.0).then_some(decay)
     }
 
     fn inference(&self) -> Option<Inference> {
@@ -163,6 +178,8 @@ impl<'a> Measure<'a> {
         let mode = Mode {
             inference: self.inference,
             rule: self.rule,
+            policy: self.config.routing.policy()?,
+            paths: self.config.evaluation.paths,
             key,
             batch_size: self.config.evaluation.batch_size,
         };

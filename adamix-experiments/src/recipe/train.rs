@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use adamix_core::optimizer::AdamW;
-use adamix_core::routing;
-use adamix_models::hub::{adapter, fault};
+use adamix_models::hub::{adapter, fault, write};
 use adamix_models::site::Adaptable;
 use anyhow::Result;
 
 use super::base::Base;
 use super::classification::{Classification, Measure};
 use super::data::TaskData;
-use super::draws::Draws;
 use super::driver::Driver;
 use super::generation;
 use super::sitting::Sitting;
@@ -72,7 +70,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         adapted.save(&folder.file("adapter/initial"), &description)?;
     }
 
-    let policy = routing::policy(&config.routing.policy).expect("the config was checked");
+    let policy = config.routing.policy()?;
     let rule = config.merging.rule()?;
     let trainer = Trainer {
         config,
@@ -82,12 +80,8 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         encodings: &train_tokens,
         pad_id: base.tokenizer.pad_id,
         max_length,
-        draws: Draws {
-            seed: config.seed,
-            policy: policy.as_ref(),
-            sites: adapted.model.sites(),
-            drops: config.backbone.dropout > 0.0 || config.adaptation.lora_dropout > 0.0,
-        },
+        policy: policy.as_ref(),
+        sites: adapted.model.sites(),
         device: &device,
     };
     let native = policy.native_inference();
@@ -104,6 +98,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     let finished = driver.run(AdamW::new(config.optimizer.adamw()), started)?;
 
     let finishing = Instant::now();
+    let merged_description = adapted.describe(config, &base, &data.task, true);
     let best = finished.best.expect("the first epoch is the best so far");
     let mut measured = Vec::new();
     for (name, state) in [("best", best), ("last", finished.last)] {
@@ -111,8 +106,11 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         adapted.save(&folder.file(&format!("adapter/{name}")), &description)?;
         fault::point("adapter");
         let merged = adapted.with_model(adapted.model.merged(rule.as_ref())?);
-        let description = merged.describe(config, &base, &data.task, true);
-        merged.save(&folder.file(&format!("merged/{name}")), &description)?;
+        merged.save_served(
+            &folder.file(&format!("merged/{name}")),
+            &merged_description,
+            &base,
+        )?;
         let lines = folder.lines(&format!("predictions/{name}.jsonl"))?;
         state
             .predictions
@@ -122,6 +120,10 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     let last = measured.pop().expect("two states");
     let best = measured.pop().expect("two states");
     crate::plot::learning_curve(&folder)?;
+    if trainer.sites.iter().any(|site| site.down.max(site.up) > 1) {
+        let figures = serde_json::to_string_pretty(&finished.usage.figures())? + "\n";
+        write::atomic(&folder.file("routing.json"), figures.as_bytes())?;
+    }
 
     let account = adapted.account();
     let clocks = finished.clocks;

@@ -84,6 +84,7 @@ pub fn differentiate<M: Named>(
     let value = |loss: burn::tensor::Tensor<1>| f64::from(loss.into_scalar::<f32>());
     let task_loss = value(loss.task.clone());
     let consistency_loss = loss.consistency.clone().map(value);
+    let auxiliary_loss = loss.auxiliary.clone().map(value);
     fault::point("micro");
     let total = match fault::strikes("loss") {
         true => f64::NAN,
@@ -106,6 +107,7 @@ pub fn differentiate<M: Named>(
         passes,
         task_loss,
         consistency_loss,
+        auxiliary_loss,
     };
     Ok((found, total, trace))
 }

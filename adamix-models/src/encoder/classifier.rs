@@ -83,36 +83,27 @@ impl SequenceClassifierConfig {
         reuse_head: bool,
         device: &burn::tensor::Device,
     ) -> Result<SequenceClassifier, HubError> {
-        let files = Source::files(weights, device);
-        let prefix = self.encoder.model_type.prefix();
-        let bare = !weights.names().any(|name| name.starts_with(prefix));
-        let base = if bare {
-            files.clone()
-        } else {
-            files.at(prefix)
-        };
+        let base = Encoder::from_files(&self.encoder, weights, device)?;
         let has_head = reuse_head && weights.names().any(|name| name.starts_with("classifier."));
         let head = if has_head {
-            files
+            Source::files(weights, device)
         } else {
             Source::random(key, device)
         };
-        self.build(&base, &head.at("classifier"))
+        self.on(base, &head)
     }
 
     /// Builds the model with every parameter from `source`.
     pub fn build_all(&self, source: &Source<'_>) -> Result<SequenceClassifier, HubError> {
-        self.build(
-            &source.at(self.encoder.model_type.prefix()),
-            &source.at("classifier"),
-        )
+        let base = source.at(self.encoder.model_type.prefix());
+        self.on(Encoder::load(&self.encoder, &base)?, source)
     }
 
-    fn build(&self, base: &Source<'_>, head: &Source<'_>) -> Result<SequenceClassifier, HubError> {
-        let encoder = &self.encoder;
+    /// Puts a head from `source` on an encoder, which may be shared with other models.
+    pub fn on(&self, base: Encoder, source: &Source<'_>) -> Result<SequenceClassifier, HubError> {
+        let (encoder, head) = (&self.encoder, source.at("classifier"));
         let (hidden, range) = (encoder.hidden_size, encoder.initializer_range);
         let roberta = encoder.model_type == ModelType::Roberta;
-        let base = Encoder::load(encoder, base)?;
         if self.pooling == Pooling::Pooler && !roberta && base.pooler.is_none() {
             return Err(HubError::Missing {
                 path: "the base model".into(),

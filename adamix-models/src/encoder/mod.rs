@@ -24,9 +24,9 @@ pub use output::BlockOutput;
 
 use adamix_core::linear::Linear;
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
-use crate::hub::{HubError, Source};
+use crate::hub::{HubError, Source, Weights};
 use crate::mask::with_open_start;
 use crate::pass::Pass;
 use crate::site::Slot;
@@ -52,6 +52,18 @@ pub struct LayerStack {
 }
 
 impl Encoder {
+    /// Builds the encoder from a folder's files, whose names may lack the family's prefix; frozen.
+    pub fn from_files(
+        config: &EncoderConfig,
+        weights: &Weights,
+        device: &Device,
+    ) -> Result<Self, HubError> {
+        let files = Source::files(weights, device);
+        let prefix = config.model_type.prefix();
+        let bare = !weights.names().any(|name| name.starts_with(prefix));
+        Self::load(config, &if bare { files } else { files.at(prefix) })
+    }
+
     /// Builds the encoder at a place of `source`.
     pub fn load(config: &EncoderConfig, source: &Source<'_>) -> Result<Self, HubError> {
         let layers = source.at("encoder").at("layer");

@@ -4,10 +4,10 @@ use adamix_core::adaptation::Adaptation;
 use burn::module::Module;
 use burn::tensor::Tensor;
 
+use super::cache::attend_once;
 use super::{Cache, Conv1D, FusedAttentionMap, Gpt2Config};
 use crate::block::BlockAdapter;
 use crate::hub::{HubError, Source};
-use crate::mask::with_open_start;
 use crate::pass::Pass;
 use crate::site::{Role, Slot};
 
@@ -47,8 +47,8 @@ impl Attention {
     }
 
     /// What the half block adds to the residual stream; `site` is its own name. `before` are hidden states
-    /// that stand before the first token: they are attended to, and give nothing themselves. With a cache,
-    /// whose own mask counts, no probability is dropped.
+    /// that stand before the first token: they are attended to, and give nothing themselves; in a
+    /// layer they take the place of a prefix. With a cache, whose own mask counts, no probability is dropped.
     ///
     /// # Shapes
     /// - `x` and output: `[batch, tokens, width]`
@@ -67,32 +67,22 @@ impl Attention {
         let adapter = BlockAdapter::new(&self.adamix, pass, site);
         // What stands before the tokens is read once; then it is in the cache.
         let is_start = cache.as_ref().is_none_or(|cache| !cache.has(self.layer));
-        let read = match before.filter(|_| is_start) {
-            Some(states) => Tensor::cat(vec![states, x.clone()], 1),
-            None => x.clone(),
+        let first = match is_start {
+            true => self.first(before, &x, pass, site),
+            false => None,
         };
-        let first = read.dims()[1] - dims[1];
-        let [q, k, v] = self.c_attn.forward(read, pass, &format!("{site}.c_attn"));
-        let q = q.narrow(2, first, dims[1]);
+        let [q, k, v] = (self.c_attn).forward(x.clone(), pass, &format!("{site}.c_attn"));
         let q = if self.factor == 1.0 {
             q
         } else {
             q * self.factor
         };
-        let (k, v) = match is_start {
-            true => self.with_prefix(k, v, &x, pass, site),
-            false => (k, v),
-        };
         let y = match cache {
-            Some(cache) => cache.attend(self.layer, [q, k, v]),
+            Some(cache) => cache.attend(self.layer, first, [q, k, v]),
             None => {
-                let mask = mask.map(|mask| {
-                    let more = k.dims()[2] - mask.dims()[1];
-                    with_open_start(mask, more)
-                });
                 let place = format!("{site}.attn_dropout");
                 let dropout = pass.dropout_at(&place, self.attention_dropout);
-                adamix_kernels::attention_causal(q, k, v, mask, dropout.as_ref())
+                attend_once(q, k, v, first, mask, dropout.as_ref())
             }
         };
         let y = y.swap_dims(1, 2).reshape(dims);
@@ -106,31 +96,30 @@ impl Attention {
         adapter.on_output(y, &x, |y| y)
     }
 
-    /// Keys and values with those of the prefix before them.
-    fn with_prefix(
+    /// Keys and values before those of the tokens: a prefix's, or those of hidden states `before`.
+    fn first(
         &self,
-        k: Tensor<4>,
-        v: Tensor<4>,
+        before: Option<Tensor<3>>,
         x: &Tensor<3>,
         pass: &Pass<'_>,
         site: &str,
-    ) -> (Tensor<4>, Tensor<4>) {
-        let Some(adaptation) = &self.prefix_part else {
-            return (k, v);
-        };
-        let Some(prefix) = adaptation.prefix() else {
-            return (k, v);
-        };
+    ) -> Option<[Tensor<4>; 2]> {
+        if let Some(states) = before {
+            let site = format!("{site}.c_attn");
+            let [_, keys, values] = self.c_attn.forward(states, pass, &site);
+            return Some([keys, values]);
+        }
+        let adaptation = self.prefix_part.as_ref()?;
         let [batch, _, width] = x.dims();
         let split = |table: Tensor<3>| {
             let shape = [batch, table.dims()[1], self.heads, width / self.heads];
             table.reshape(shape).swap_dims(1, 2)
         };
-        let tables = prefix.forward(x.clone(), &pass.context(site, adaptation));
-        let [keys, values] = tables.map(split);
-        (
-            Tensor::cat(vec![keys, k], 2),
-            Tensor::cat(vec![values, v], 2),
+        let context = pass.context(site, adaptation);
+        Some(
+            (adaptation.prefix()?)
+                .forward(x.clone(), &context)
+                .map(split),
         )
     }
 

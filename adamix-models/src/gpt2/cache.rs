@@ -1,6 +1,6 @@
 //! Keys and values of the tokens a decoder has already read.
 
-use adamix_kernels::{Lineage, Past};
+use adamix_kernels::{Dropout, Lineage, Past};
 use burn::tensor::Tensor;
 
 use crate::mask::with_open_start;
@@ -10,10 +10,10 @@ use crate::mask::with_open_start;
 #[derive(Clone, Debug, Default)]
 pub struct Cache {
     layers: Vec<Past>,
+    /// Whether a layer has keys and values before the first token.
+    ahead: Vec<bool>,
     lineage: Lineage,
     tokens: usize,
-    /// How many virtual tokens stand before those of the input that is being read.
-    ahead: usize,
     /// The mask of the only segment so far, as long as it is the only one.
     mask: Option<Tensor<2>>,
 }
@@ -34,49 +34,53 @@ impl Cache {
         self.layers.len() > layer
     }
 
-    /// Makes ready to read an input of `[rows, tokens]`, `ahead` virtual tokens before it; its mask may be zero
-    /// at the left of a row only.
+    /// Makes ready to read an input of `[rows, tokens]`; its mask may be zero at the left of a row only.
     ///
     /// # Panics
     /// If the cache has another number of rows.
-    pub(super) fn begin(
-        &mut self,
-        mask: Option<&Tensor<2>>,
-        [rows, tokens]: [usize; 2],
-        ahead: usize,
-    ) {
+    pub(super) fn begin(&mut self, mask: Option<&Tensor<2>>, [rows, tokens]: [usize; 2]) {
         if let Some(present) = self.lineage.rows.last() {
             assert_eq!(present.len(), rows, "rows of the cache");
         }
         let padding = mask.map_or_else(Vec::new, |mask| leading_zeros(mask, tokens));
         self.lineage.rows.push((0..rows as u32).collect());
         self.lineage.padding.push(padding);
-        let first = mask.filter(|_| self.tokens == 0).cloned();
-        self.mask = first.map(|mask| with_open_start(mask, ahead));
-        self.ahead = ahead;
-        self.tokens += ahead + tokens;
+        self.mask = mask.filter(|_| self.tokens == 0).cloned();
+        self.tokens += tokens;
     }
 
     /// Reads a layer's part of the input that [`begin`](Self::begin) has announced, and gives what its
-    /// queries attend to. Keys and values may begin with a prefix that has no queries.
+    /// queries attend to. `first` are keys and values before the first token, a segment of its own of this
+    /// layer, which comes with the first input.
     ///
     /// # Shapes
-    /// - `q` and output: `[rows, heads, tokens, head width]`
-    /// - `k`, `v`: `[rows, heads, prefix and tokens, head width]`
-    pub(super) fn attend(&mut self, layer: usize, [q, k, v]: [Tensor<4>; 3]) -> Tensor<4> {
+    /// - all: `[rows, heads, tokens, head width]`
+    pub(super) fn attend(
+        &mut self,
+        layer: usize,
+        first: Option<[Tensor<4>; 2]>,
+        [q, k, v]: [Tensor<4>; 3],
+    ) -> Tensor<4> {
         if self.layers.len() == layer {
             self.layers.push(Past::new());
+            self.ahead.push(first.is_some());
         }
         let past = &mut self.layers[layer];
-        let more = k.dims()[2] - q.dims()[2];
-        let behind = |tensor: &Tensor<4>| to_the_end(tensor.clone(), self.ahead + more);
-        past.push(behind(&k), behind(&v));
+        if let Some([keys, values]) = &first {
+            past.push(keys.clone(), values.clone());
+        }
+        past.push(k.clone(), v.clone());
         if self.lineage.rows.len() == 1 {
             // Nothing came before: one large product does better than many small ones.
-            let mask = self.mask.clone().map(|mask| with_open_start(mask, more));
-            return adamix_kernels::attention_causal(q, k, v, mask, None);
+            return attend_once(q, k, v, first, self.mask.clone(), None);
         }
-        past.attend(q, &self.lineage)
+        if !self.ahead[layer] {
+            return past.attend(q, &self.lineage);
+        }
+        let mut lineage = self.lineage.clone();
+        lineage.rows.insert(0, lineage.rows[0].clone());
+        lineage.padding.insert(0, Vec::new());
+        past.attend(q, &lineage)
     }
 
     /// Puts the given rows in place of the present ones: rows can be repeated, dropped and reordered.
@@ -87,18 +91,22 @@ impl Cache {
     }
 }
 
-/// The first `count` tokens behind the others: a row's padding then comes first again, and the order of a past
-/// is of no account.
-fn to_the_end(tensor: Tensor<4>, count: usize) -> Tensor<4> {
-    if count == 0 {
-        return tensor;
-    }
-    let others = tensor.dims()[2] - count;
-    let (first, rest) = (
-        tensor.clone().narrow(2, 0, count),
-        tensor.narrow(2, count, others),
-    );
-    Tensor::cat(vec![rest, first], 2)
+/// Causal attention of tokens that nothing precedes but, perhaps, `first` keys and values.
+pub(super) fn attend_once(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    first: Option<[Tensor<4>; 2]>,
+    mask: Option<Tensor<2>>,
+    dropout: Option<&Dropout>,
+) -> Tensor<4> {
+    let Some([keys, values]) = first else {
+        return adamix_kernels::attention_causal(q, k, v, mask, dropout);
+    };
+    let mask = mask.map(|mask| with_open_start(mask, keys.dims()[2]));
+    let k = Tensor::cat(vec![keys, k], 2);
+    let v = Tensor::cat(vec![values, v], 2);
+    adamix_kernels::attention_causal(q, k, v, mask, dropout)
 }
 
 /// How many values of each row of a mask are zero before the first that is not.

@@ -77,30 +77,51 @@ impl Transformer {
         mut cache: Option<&mut Cache>,
         pass: &Pass<'_>,
     ) -> Tensor<3> {
-        let tokens = input.ids.dims()[1];
+        let [rows, tokens] = input.ids.dims();
         let mut positions = input.positions.clone();
         if self.shift > 0 {
             positions = positions + self.shift as i32;
         }
         let words = embedding(self.wte.weight.val(), input.ids.clone());
         let mut x = words + embedding(self.wpe.weight.val(), positions);
-        let is_start = cache.as_ref().is_none_or(|cache| cache.tokens() == 0);
-        if let Some(first) = self.virtual_tokens(x.dims()[0], pass).filter(|_| is_start) {
-            x = Tensor::cat(vec![first, x], 1);
+        let mut mask = input.mask.clone();
+        match (self.virtual_tokens(rows, pass), &mut cache) {
+            (Some(first), Some(cache)) if cache.tokens() == 0 => {
+                // Read on their own, so that padding stays at the left of what is read next.
+                cache.begin(None, [rows, first.dims()[1]]);
+                self.layers(first, None, Some(&mut **cache), pass);
+            }
+            (Some(first), None) => {
+                mask = mask.map(|mask| with_open_start(mask, first.dims()[1]));
+                x = Tensor::cat(vec![first, x], 1);
+            }
+            _ => {}
         }
-        let [rows, all, _] = x.dims();
-        let mask = (input.mask.clone()).map(|mask| with_open_start(mask, all - tokens));
         if let Some(cache) = &mut cache {
-            cache.begin(input.mask.as_ref(), [rows, tokens], all - tokens);
+            cache.begin(input.mask.as_ref(), [rows, tokens]);
         }
         if let Some(dropout) = pass.dropout_at("transformer.drop", self.dropout) {
             x = adamix_kernels::dropout(x, &dropout);
         }
+        let x = self.layers(x, mask, cache, pass);
+        let first = x.dims()[1] - tokens;
+        self.ln_f.forward(x.narrow(1, first, tokens))
+    }
+
+    /// # Shapes
+    /// - `x` and output: `[batch, tokens, width]`
+    fn layers(
+        &self,
+        mut x: Tensor<3>,
+        mask: Option<Tensor<2>>,
+        mut cache: Option<&mut Cache>,
+        pass: &Pass<'_>,
+    ) -> Tensor<3> {
         for (i, block) in self.h.iter().enumerate() {
             let site = format!("transformer.h.{i}");
             x = block.forward(x, mask.clone(), cache.as_deref_mut(), pass, &site);
         }
-        self.ln_f.forward(x.narrow(1, all - tokens, tokens))
+        x
     }
 
     /// Virtual tokens with their positions, if there are some.

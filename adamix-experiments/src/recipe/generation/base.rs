@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use adamix_core::parameter;
 use adamix_data::Tokenizer;
 use adamix_data::nlg::Corpus;
 use adamix_keys::Key;
 use adamix_models::gpt2::{Gpt2, Gpt2Config};
-use adamix_models::hub::Weights;
 use adamix_models::hub::adapter::{self, AdapterConfig};
+use adamix_models::hub::{HubError, Weights};
 use adamix_models::site::Adaptable;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 
 use super::super::adapted::Adapted;
-use super::super::base::{adapt, adapter_for, put_on};
+use super::super::base::adapt;
 use crate::config::RunConfig;
 
 /// A decoder's Hugging Face folder, opened.
@@ -78,7 +79,7 @@ impl DecoderBase {
         let key = Key::new(config.seed).purpose("initialisation");
         let decoder = self.config.clone().with_dropout(config.backbone.dropout);
         let model = Gpt2::load(&decoder, &self.weights, device)?;
-        let model = adapt(model, &config.adaptation, key.purpose("mixture"), device)?;
+        let model = adapt(model, config, key.purpose("mixture"), device)?;
         Ok(Adapted::new(model))
     }
 
@@ -91,8 +92,32 @@ impl DecoderBase {
         folder: &Path,
         device: &Device,
     ) -> Result<(Adapted<Gpt2>, AdapterConfig)> {
-        let (config, tensors) = adapter_for(&self.hash, folder)?;
-        let model = put_on(self.plain(device)?, folder, &config, tensors, device)?;
+        let (config, tensors) = adapter::load(folder)?;
+        if config.base_hash != self.hash {
+            let error = HubError::Base {
+                path: folder.to_owned(),
+                expected: config.base_hash,
+                found: self.hash.clone(),
+            };
+            return Err(error.into());
+        }
+        let model = self.plain(device)?;
+        let model = (model.attach(&config.attachments, 0, Key::new(0), device))
+            .with_context(|| folder.display().to_string())?;
+        // Parameters of the base that were trained are in the file too.
+        let model = parameter::set_trainable(model, |info| {
+            info.trainable || tensors.contains_key(&info.name)
+        });
+        let path = folder.join(adapter::TENSORS);
+        let missing = parameter::parameters(&model)
+            .into_iter()
+            .find(|p| p.trainable && !tensors.contains_key(&p.name));
+        if let Some(info) = missing {
+            let tensor = info.name;
+            return Err(HubError::Missing { path, tensor }.into());
+        }
+        let model = parameter::assign(model, tensors)
+            .map_err(|source| HubError::Parameter { path, source })?;
         Ok((Adapted::new(model), config))
     }
 }

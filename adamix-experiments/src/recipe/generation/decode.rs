@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use adamix_core::routing::{self, Inference, Routes, Stochastic};
+use adamix_core::routing::{Inference, Routes};
 use adamix_data::Tokenizer;
 use adamix_data::nlg::text_of;
 use adamix_keys::Key;
@@ -101,14 +101,11 @@ impl<'a> Decoding<'a> {
     }
 
     fn paths(&self, model: &Gpt2, inference: Inference, group: &[&[u32]]) -> Vec<Routes> {
-        let sites = model.sites();
-        match (inference, group) {
-            (Inference::Random, [prompt]) => {
-                let key = self.key.purpose("routing").fold(name_of(prompt));
-                vec![routing::decide_all(&Stochastic, &sites, key, &[])]
-            }
-            _ => paths(&sites, inference, self.key, &[]),
-        }
+        let key = self.key.purpose("routing");
+        let key = group
+            .first()
+            .map_or(key, |prompt| key.fold(name_of(prompt)));
+        paths(&model.sites(), inference, key)
     }
 
     fn search(&self, served: Served<'_>, prompts: &[&[u32]]) -> Result<Vec<Hypothesis>> {

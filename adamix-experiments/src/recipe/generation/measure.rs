@@ -3,14 +3,16 @@
 use adamix_core::ensemble::mean_logits;
 use adamix_core::merging::MergeRule;
 use adamix_core::objective::language_model::{LanguageModelObjective, NextTokens};
-use adamix_core::routing::{self, Decision, Inference, Routes, Site, StochasticPerExample};
+use adamix_core::routing::{
+    Decision, Inference, Moment, RoutedPass, Routes, Site, StochasticPerExample,
+};
 use adamix_data::nlg::{Completion, Pair, collate};
 use adamix_data::plan_evaluation;
 use adamix_keys::Key;
 use adamix_models::gpt2::{DecoderInput, Gpt2};
 use adamix_models::pass::Pass;
 use adamix_models::site::Adaptable;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use burn::module::Module;
 use burn::tensor::Device;
 
@@ -20,27 +22,40 @@ use crate::run::Metrics;
 const GUARD: f64 = 1e-4;
 
 /// The model that answers in a mode, outside autodiff: merged once, or as it was trained.
+///
+/// # Errors
+/// If the rule cannot merge the model, or decoders do not run in that mode.
 pub fn ready(model: &Gpt2, inference: Inference, rule: &dyn MergeRule) -> Result<Gpt2> {
-    Ok(match inference {
-        Inference::Merged => model.merged(rule)?,
-        _ => model.valid(),
-    })
+    match inference {
+        Inference::Merged => Ok(model.merged(rule)?),
+        Inference::Random | Inference::Fixed | Inference::Ensemble => Ok(model.valid()),
+        Inference::Routed | Inference::RandomEnsemble | Inference::MonteCarlo => bail!(
+            "decoders are measured merged, random, fixed or as an ensemble, not as {inference:?}; set evaluation.inference"
+        ),
+    }
 }
 
-/// The paths through a model's mixtures in a mode; `rows` are the examples that random inference draws for.
-pub fn paths(sites: &[Site], inference: Inference, key: Key, rows: &[u32]) -> Vec<Routes> {
+/// The paths through a model's mixtures that answer for a whole batch; with random inference one whose experts
+/// come from `key`, for each site and side.
+pub fn paths(sites: &[Site], inference: Inference, key: Key) -> Vec<Routes> {
+    let path = |decide: &dyn Fn(&Site) -> Decision| -> Routes {
+        sites.iter().map(|s| (s.name.clone(), decide(s))).collect()
+    };
     match inference {
-        Inference::Merged | Inference::Fixed => vec![Routes::new()],
-        Inference::Random => vec![routing::decide_all(&StochasticPerExample, sites, key, rows)],
+        Inference::Random => {
+            let draw = |site: &Site| {
+                let key = key.purpose(&site.name);
+                Decision::one(key.fold(0).below(site.down), key.fold(1).below(site.up))
+            };
+            vec![path(&draw)]
+        }
         Inference::Ensemble => {
             let experts = sites.iter().map(|s| s.down.max(s.up)).max().unwrap_or(1);
-            let path = |expert| {
-                let diagonal =
-                    |s: &Site| (s.name.clone(), Decision::diagonal(expert, s.down, s.up));
-                sites.iter().map(diagonal).collect()
-            };
-            (0..experts).map(path).collect()
+            let diagonal =
+                |expert| path(&|site: &Site| Decision::diagonal(expert, site.down, site.up));
+            (0..experts).map(diagonal).collect()
         }
+        _ => vec![Routes::new()],
     }
 }
 
@@ -83,10 +98,19 @@ impl LossOn<'_> {
             let batch = collate(&batch, None);
             let targets = NextTokens::masked(&batch.labels, &batch.mask)?;
             let input = DecoderInput::new(model.config(), &batch.ids, batch.seq, self.device)?;
-            let logits = paths(&sites, inference, key, &batch.rows)
-                .iter()
-                .map(|routes| model.logits_at(&input, &targets.places, &Pass::along(routes)))
-                .collect();
+            let run = |pass: &Pass<'_>| model.logits_at(&input, &targets.places, pass);
+            let logits = match inference {
+                Inference::Random => {
+                    let policy = StochasticPerExample {};
+                    let moment = Moment::draw(key, 0);
+                    let routed = RoutedPass::new(&policy, moment, &batch.rows, false);
+                    vec![run(&Pass::routed(&routed))]
+                }
+                _ => paths(&sites, inference, key)
+                    .iter()
+                    .map(|routes| run(&Pass::along(routes)))
+                    .collect(),
+            };
             let loss = plain.task_loss(mean_logits(logits), &targets);
             let count = targets.tokens.len() as f64;
             sum += f64::from(loss.into_scalar::<f32>()) * (count + GUARD);

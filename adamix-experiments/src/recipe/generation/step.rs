@@ -1,12 +1,14 @@
 //! One micro-batch of pairs: passes, loss, gradients.
 
 use adamix_core::objective::language_model::{LanguageModelObjective, NextTokens};
+use adamix_core::routing::{Moment, RoutedPass, RoutingPolicy, Site, auxiliary_loss};
 use adamix_data::nlg::{Completion, Pair, collate};
+use adamix_keys::Key;
 use adamix_models::gpt2::{DecoderInput, Gpt2};
+use adamix_models::pass::{Pass, PassDropout};
 use anyhow::Result;
 use burn::tensor::Device;
 
-use super::super::draws::Draws;
 use super::super::update::{Micro, differentiate};
 use crate::config::{Pad, RunConfig};
 
@@ -17,7 +19,8 @@ pub struct Trainer<'a> {
     pub pairs: &'a [Pair],
     pub completions: &'a [Completion],
     pub max_length: usize,
-    pub draws: Draws<'a>,
+    pub policy: &'a dyn RoutingPolicy,
+    pub sites: Vec<Site>,
     pub device: &'a Device,
 }
 
@@ -40,19 +43,39 @@ impl Trainer<'_> {
             consistency: self.config.consistency.weight,
             detach: self.config.consistency.detach,
         };
-        let draws = &self.draws;
-        let mut passes = vec![draws.routes(step, micro, 0, &batch.rows)];
-        if objective.wants_second_pass() && draws.differ() {
-            passes.push(draws.routes(step, micro, 1, &batch.rows));
-        }
-        let mut logits = Vec::new();
-        for (pass, routes) in passes.iter().enumerate() {
-            let pass = draws.pass(step, pass, routes, &batch.rows);
-            logits.push(model.logits_at(&input, &targets.places, &pass));
+        let two = objective.wants_second_pass() && self.is_random();
+        let key = Key::new(self.config.seed);
+        let (mut logits, mut passes) = (Vec::new(), Vec::new());
+        for pass in 0..if two { 2 } else { 1 } {
+            let moment = Moment {
+                root: key.purpose("routing"),
+                step: step as u64,
+                micro: micro as u64,
+                pass: pass as u64,
+            };
+            let routed = RoutedPass::new(self.policy, moment, &batch.rows, true);
+            // Every place knows its own rate.
+            let dropout = Some(PassDropout {
+                key: key.purpose("dropout").fold(step as u64).fold(pass as u64),
+                examples: &batch.rows,
+            });
+            let with = Pass {
+                dropout,
+                ..Pass::routed(&routed)
+            };
+            logits.push(model.logits_at(&input, &targets.places, &with));
+            passes.push(routed.into_routes());
         }
         let mut logits = logits.into_iter();
         let first = logits.next().expect("a step has a pass");
         let loss = objective.step(&targets, first, logits.next());
+        let loss = loss.with_auxiliary(passes.iter().map(auxiliary_loss));
         differentiate(model, loss, step, batch.rows, passes)
+    }
+    /// Whether a second pass would differ from the first at all.
+    fn is_random(&self) -> bool {
+        let config = self.config;
+        let drops = config.backbone.dropout > 0.0 || config.adaptation.lora_dropout > 0.0;
+        drops || !self.sites.is_empty()
     }
 }

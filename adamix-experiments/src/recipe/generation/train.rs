@@ -5,15 +5,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use adamix_core::optimizer::AdamW;
-use adamix_core::routing;
 use adamix_data::nlg::{Corpus, encode, prompts};
 use adamix_keys::Key;
 use adamix_models::gpt2::Gpt2;
-use adamix_models::hub::{adapter, fault};
+use adamix_models::hub::{adapter, fault, write};
 use adamix_models::site::Adaptable;
 use anyhow::Result;
 
-use super::super::draws::Draws;
 use super::super::driver::{Driver, Training};
 use super::super::plan::Plan;
 use super::super::sitting::Sitting;
@@ -66,7 +64,7 @@ pub fn train(
         adapted.save(&initial, &description)?;
     }
 
-    let policy = routing::policy(&config.routing.policy).expect("the config was checked");
+    let policy = config.routing.policy()?;
     let rule = config.merging.rule()?;
     let inference = config
         .evaluation
@@ -77,12 +75,8 @@ pub fn train(
         pairs: &data.train,
         completions: &completions,
         max_length,
-        draws: Draws {
-            seed: config.seed,
-            policy: policy.as_ref(),
-            sites: adapted.model.sites(),
-            drops: config.backbone.dropout > 0.0 || config.adaptation.lora_dropout > 0.0,
-        },
+        policy: policy.as_ref(),
+        sites: adapted.model.sites(),
         device: &device,
     };
     let plain_device = device.clone().without_autodiff();
@@ -170,6 +164,10 @@ pub fn train(
     let last = measured.pop().expect("two states");
     let best = measured.pop().expect("two states");
     crate::plot::learning_curve(&folder)?;
+    if trainer.sites.iter().any(|site| site.down.max(site.up) > 1) {
+        let figures = serde_json::to_string_pretty(&finished.usage.figures())? + "\n";
+        write::atomic(&folder.file("routing.json"), figures.as_bytes())?;
+    }
 
     let account = adapted.account();
     let clocks = finished.clocks;

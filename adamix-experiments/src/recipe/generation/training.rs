@@ -2,7 +2,7 @@
 
 use adamix_core::merging::MergeRule;
 use adamix_core::optimizer::AdamW;
-use adamix_core::routing::Inference;
+use adamix_core::routing::{Inference, Site};
 use adamix_keys::Key;
 use adamix_models::gpt2::Gpt2;
 use adamix_models::hub::fault;
@@ -92,6 +92,10 @@ impl Training for TextGeneration<'_> {
             further: Default::default(),
         };
         Ok((measured, ()))
+    }
+
+    fn sites(&self) -> &[Site] {
+        &self.trainer.sites
     }
 
     fn inference(&self) -> Option<Inference> {
