@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::show;
 use crate::config::InferenceChoice;
-use crate::recipe::{self, Base, Evaluator, TaskData, encode};
+use crate::recipe::{self, Base, Evaluator, TaskData};
 use crate::run::RunFolder;
 
 /// Measure a run again, in any inference mode.
@@ -101,11 +101,7 @@ impl Evaluate {
             batch_size: config.evaluation.batch_size,
         };
         let evaluator = Evaluator::new(&adapted.model, &base, &mode, &device)?;
-        let encodings = encode(
-            &base.tokenizer,
-            &data.dev,
-            base.max_length(config.input.max_length),
-        )?;
+        let encodings = base.encode(&data.dev, base.max_length(config.input.max_length))?;
         let progress = show::progress();
         progress.set_length(data.dev.len() as u64);
         let predictions = evaluator.predict(&data.dev, &encodings, &show::rows(&progress))?;

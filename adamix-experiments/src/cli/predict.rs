@@ -17,7 +17,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::show;
-use crate::recipe::{Base, Evaluator, Mode, encode};
+use crate::recipe::{Base, Evaluator, Mode};
 use crate::run::RunFolder;
 
 /// Predict rows of a file, with a plain model or with an adapter on it.
@@ -70,7 +70,7 @@ impl Predict {
         let base = Base::open(&self.model)?;
         let task = self.task.as_deref().map(Task::by_name).transpose()?;
         let examples = self.read(task)?;
-        let encodings = encode(&base.tokenizer, &examples, base.max_length(self.max_length))?;
+        let encodings = base.encode(&examples, base.max_length(self.max_length))?;
         let lines = if self.run.is_none() && self.adapter.is_none() && base.config.is_masked_lm() {
             masked(&base, &examples, &encodings, &device)?
         } else {

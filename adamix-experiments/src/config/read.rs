@@ -10,6 +10,9 @@ use toml::{Table, Value};
 
 use super::{Method, RunConfig, put};
 
+/// Largest config that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
 /// Reads a config file and applies the settings in order.
 pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
     let mut table = match path {
@@ -25,8 +28,14 @@ pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
 
 /// A TOML file as a table, unchecked.
 pub fn read_table(path: &Path) -> Result<Table> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: cannot be read", path.display()))?;
+    let unreadable = || format!("{}: cannot be read", path.display());
+    let length = std::fs::metadata(path).with_context(unreadable)?.len();
+    ensure!(
+        length <= MAX_BYTES,
+        "{}: {length} bytes are no config; at most {MAX_BYTES} are read",
+        path.display()
+    );
+    let text = std::fs::read_to_string(path).with_context(unreadable)?;
     let parsed = text.parse::<Table>();
     parsed.map_err(|e| anyhow::anyhow!("{}: {}", path.display(), one_line(e.to_string())))
 }
@@ -131,19 +140,31 @@ fn nearest(wrong: &str, known: &[String]) -> String {
 
 /// What the types alone do not say.
 fn check(config: &RunConfig) -> Result<()> {
-    let positive = |key: &str, value: usize| {
-        ensure!(value > 0, "`{key}` is 0; it must be at least 1");
+    // A size that no machine has must fail here, not in an allocation.
+    let within = |key: &str, value: usize, most: usize| {
+        ensure!(
+            (1..=most).contains(&value),
+            "`{key}` is {value}; it must be at least 1 and at most {most}"
+        );
         Ok(())
     };
-    positive("input.max_length", config.input.max_length)?;
-    positive("input.window", config.input.window)?;
-    positive("schedule.epochs", config.schedule.epochs)?;
-    positive("schedule.batch_size", config.schedule.batch_size)?;
-    positive("schedule.accumulation", config.schedule.accumulation)?;
-    positive("evaluation.batch_size", config.evaluation.batch_size)?;
+    for (key, value) in [
+        ("input.max_length", config.input.max_length),
+        ("input.window", config.input.window),
+        ("schedule.epochs", config.schedule.epochs),
+        ("schedule.batch_size", config.schedule.batch_size),
+        ("schedule.accumulation", config.schedule.accumulation),
+        ("evaluation.batch_size", config.evaluation.batch_size),
+    ] {
+        within(key, value, 1 << 24)?;
+    }
     if matches!(config.adaptation.method, Method::Adamix | Method::Adapter) {
-        positive("adaptation.bottleneck", config.adaptation.bottleneck)?;
-        positive("adaptation.experts", config.adaptation.experts)?;
+        within(
+            "adaptation.bottleneck",
+            config.adaptation.bottleneck,
+            1 << 16,
+        )?;
+        within("adaptation.experts", config.adaptation.experts, 1 << 12)?;
     }
     let rate = |key: &str, value: f64| {
         ensure!(

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use adamix_core::adaptation::BottleneckConfig;
 use adamix_core::parameter;
-use adamix_data::{Task, Tokenizer};
+use adamix_data::{Encoding, Example, Task, Tokenizer};
 use adamix_keys::Key;
 use adamix_models::encoder::{
     EncoderConfig, Pooling, SequenceClassifier, SequenceClassifierConfig,
 };
 use adamix_models::hub::adapter::{self, AdapterConfig, MixtureShape};
 use adamix_models::hub::{HubError, Weights};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 
 use super::adapted::Adapted;
@@ -57,6 +57,25 @@ impl Base {
     /// The longest input, in tokens, that both the model and `wanted` allow.
     pub fn max_length(&self, wanted: usize) -> usize {
         wanted.min(self.config.max_length())
+    }
+
+    /// Token ids of all examples, in order.
+    ///
+    /// # Errors
+    /// If a text cannot be encoded, or the tokenizer is another model's: it has ids that this model lacks.
+    pub fn encode(&self, examples: &[Example], max_length: usize) -> Result<Vec<Encoding>> {
+        let encodings = self.tokenizer.encode_all(examples, max_length)?;
+        let rows = self.config.vocab_size;
+        for (example, encoding) in examples.iter().zip(&encodings) {
+            if let Some(id) = encoding.ids.iter().find(|id| **id as usize >= rows) {
+                bail!(
+                    "{}: row {} has token id {id}, the model has {rows} token ids; the tokenizer is another model's",
+                    self.folder.display(),
+                    example.id
+                );
+            }
+        }
+        Ok(encodings)
     }
 
     /// The model of a run: backbone frozen, head and adaptation fresh from the run's keys.

@@ -14,7 +14,7 @@ use burn::tensor::Device;
 
 use super::adapted::Adapted;
 use super::base::Base;
-use super::data::{TaskData, encode, number_of_steps};
+use super::data::{TaskData, number_of_steps};
 use super::driver::{Micros, Training};
 use super::evaluate::{Evaluator, Mode, Predictions};
 use super::schedule::learning_rate;
@@ -137,13 +137,13 @@ impl<'a> Measure<'a> {
         let max_length = base.max_length(config.input.max_length);
         let mut further = BTreeMap::new();
         for (name, examples) in &data.further {
-            further.insert(name.clone(), encode(&base.tokenizer, examples, max_length)?);
+            further.insert(name.clone(), base.encode(examples, max_length)?);
         }
         Ok(Self {
             config,
             base,
             data,
-            dev: encode(&base.tokenizer, &data.dev, max_length)?,
+            dev: base.encode(&data.dev, max_length)?,
             further,
             device,
             rule,

@@ -17,7 +17,7 @@ mod train;
 
 pub use adapted::{Adapted, is_head};
 pub use base::{Base, mixture_config};
-pub use data::{TaskData, encode, number_of_steps};
+pub use data::{TaskData, number_of_steps};
 pub use driver::{Driver, Finished, Micros, Training};
 pub use evaluate::{Evaluator, Mode, Predictions, argmax};
 pub use identity::identity;

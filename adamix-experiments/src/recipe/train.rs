@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use super::base::Base;
 use super::classification::{Classification, Measure};
-use super::data::{TaskData, encode};
+use super::data::TaskData;
 use super::driver::Driver;
 use super::sitting::Sitting;
 use super::step::Trainer;
@@ -55,7 +55,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     };
 
     let max_length = base.max_length(config.input.max_length);
-    let train_tokens = encode(&base.tokenizer, &data.train, max_length)?;
+    let train_tokens = base.encode(&data.train, max_length)?;
     let adapted = base.adapted(config, data.task.num_outputs(), &device)?;
     let description = adapted.describe(config, &base, &data.task, false);
     if !folder

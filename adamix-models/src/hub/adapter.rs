@@ -103,5 +103,28 @@ pub fn load(folder: &Path) -> Result<(AdapterConfig, BTreeMap<String, HostTensor
         let values = weights.read(name, &shape)?;
         tensors.insert(name.to_owned(), HostTensor { shape, values });
     }
+    let values = tensors.values().map(|t| t.values.len()).sum();
+    config.check(values, &path)?;
     Ok((config, tensors))
+}
+
+impl AdapterConfig {
+    /// Refuses sizes that so many values cannot fill: a model of them would be memory asked for in vain.
+    fn check(&self, values: usize, path: &Path) -> Result<(), HubError> {
+        let mixture = self.mixture.map_or(1, |m| match m.share {
+            Share::Both => m.bottleneck,
+            _ => m.bottleneck.saturating_mul(m.experts),
+        });
+        for (key, size) in [("outputs", self.outputs), ("mixture", mixture)] {
+            if size == 0 || size > values {
+                return Err(HubError::Config {
+                    path: path.to_owned(),
+                    key: key.to_owned(),
+                    found: format!("of size {size}"),
+                    expected: format!("what {values} values in {TENSORS} can fill"),
+                });
+            }
+        }
+        Ok(())
+    }
 }
