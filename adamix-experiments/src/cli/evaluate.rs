@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use adamix_core::routing;
 use adamix_keys::Key;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
@@ -19,13 +18,17 @@ use crate::run::RunFolder;
 Examples:
   adamix evaluate runs/mrpc
   adamix evaluate runs/mrpc --inference random --draw 3 --json
-  adamix evaluate runs/mrpc --inference ensemble --state last")]
+  adamix evaluate runs/mrpc --inference ensemble --state last
+  adamix evaluate runs/mrpc --inference monte-carlo --paths 32")]
 pub struct Evaluate {
     /// The run's folder.
     run: PathBuf,
     /// How the mixture is run.
     #[arg(long, value_enum, default_value = "native")]
-    inference: Mode,
+    inference: InferenceChoice,
+    /// Random paths of random-ensemble and monte-carlo; the run's own number unless given.
+    #[arg(long, value_name = "NUMBER")]
+    paths: Option<usize>,
     /// Which state of the model.
     #[arg(long, value_enum, default_value = "best")]
     state: State,
@@ -41,21 +44,6 @@ pub struct Evaluate {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-}
-
-/// The modes, for the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Mode {
-    /// As the run was measured.
-    Native,
-    /// Experts averaged into one module.
-    Merged,
-    /// Random experts for each example, side and layer.
-    Random,
-    /// Always the first expert.
-    Fixed,
-    /// Mean logits of the diagonal paths.
-    Ensemble,
 }
 
 /// Which state of a run's model.
@@ -81,14 +69,11 @@ impl Evaluate {
         let data = TaskData::load(&config)?;
         let state = format!("{:?}", self.state).to_lowercase();
         let (adapted, _) = base.with_adapter(&folder.file(&format!("adapter/{state}")), &device)?;
-        let policy = routing::policy(&config.routing.policy).context("the run's routing policy")?;
+        let policy = config.routing.policy()?;
         let rule = config.merging.rule()?;
         let mode = match self.inference {
-            Mode::Native => config.evaluation.inference,
-            Mode::Merged => InferenceChoice::Merged,
-            Mode::Random => InferenceChoice::Random,
-            Mode::Fixed => InferenceChoice::Fixed,
-            Mode::Ensemble => InferenceChoice::Ensemble,
+            InferenceChoice::Native => config.evaluation.inference,
+            asked => asked,
         };
         let inference = mode.resolve(policy.native_inference());
         let key = Key::new(config.seed)
@@ -97,11 +82,13 @@ impl Evaluate {
         let mode = recipe::Mode {
             inference,
             rule: rule.as_ref(),
+            policy,
+            paths: self.paths.unwrap_or(config.evaluation.paths),
             key,
             batch_size: config.evaluation.batch_size,
         };
         let evaluator = Evaluator::new(&adapted.model, &base, &mode, &device)?;
-        let encodings = base.encode(&data.dev, base.max_length(config.input.max_length))?;
+        let encodings = base.encode(&data.dev, base.longest_input(&config))?;
         let progress = show::progress();
         progress.set_length(data.dev.len() as u64);
         let predictions = evaluator.predict(&data.dev, &encodings, &show::rows(&progress))?;

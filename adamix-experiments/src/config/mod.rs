@@ -8,29 +8,32 @@ mod dotted;
 mod evaluation;
 mod input;
 mod merging;
+mod method;
 mod optimizer;
 mod path;
+mod preset;
 mod read;
 mod routing;
 mod schedule;
 
-pub use adaptation::{Adaptation, Method};
+pub use adaptation::Adaptation;
 pub use backbone::Backbone;
 pub use checkpoint::Checkpoint;
 pub use custom::Custom;
 pub use dotted::{dotted, overlay, plain, put};
 pub use evaluation::{Evaluation, InferenceChoice, RegressionFloor};
-pub use input::{EpochOrder, Input, Pad};
+pub use input::{EpochOrder, Input, LastBatch, Pad};
 pub use merging::{Merging, RuleOverride};
+pub use method::{KINDS, Kind, Method};
 pub use optimizer::Optimizer;
 pub use path::resolve_path;
+pub use preset::PRESETS;
 pub use read::{read, read_table, resolve, typed};
 pub use routing::Routing;
 pub use schedule::{FirstRate, Schedule};
 
 use std::path::PathBuf;
 
-use adamix_core::consistency::RegressionConsistency;
 use adamix_core::objective::Consistency;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -83,11 +86,7 @@ impl Default for RunConfig {
             adaptation: Adaptation::default(),
             routing: Routing::default(),
             merging: Merging::default(),
-            consistency: Consistency {
-                weight: 1.0,
-                detach: true,
-                regression: RegressionConsistency::None,
-            },
+            consistency: Consistency::default(),
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
             evaluation: Evaluation::default(),

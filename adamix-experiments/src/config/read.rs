@@ -3,12 +3,11 @@
 
 use std::path::Path;
 
-use adamix_core::routing;
 use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::{Method, RunConfig, put};
+use super::{Method, RunConfig, overlay, preset, put};
 
 /// Largest config that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -47,16 +46,23 @@ pub fn typed<T: DeserializeOwned>(table: Table) -> Result<T> {
 }
 
 /// Fills what a table leaves out and checks the whole.
-pub fn resolve(table: Table) -> Result<RunConfig> {
+pub fn resolve(mut table: Table) -> Result<RunConfig> {
+    preset::expand(&mut table)?;
     let known = Table::try_from(RunConfig::default()).expect("the default config is a table");
     refuse_unknown("", &table, &known)?;
+    let method = table.get("adaptation").and_then(|t| t.get("method"));
+    let method = method.and_then(Value::as_str).and_then(|m| m.parse().ok());
+    let defaults = method.map(Method::defaults).unwrap_or_default();
+    let mut below = Table::from_iter([("adaptation".to_owned(), Value::Table(defaults))]);
+    overlay(&mut below, table);
+    let table = below;
     let names_weight = table
         .get("consistency")
         .and_then(|c| c.get("weight"))
         .is_some();
     let mut config: RunConfig = typed(table)?;
     check(&config)?;
-    if !names_weight && config.adaptation.method != Method::Adamix {
+    if !names_weight && !config.adaptation.method.mixture {
         // Baselines are trained with one pass unless a config asks for the consistency term (R-Drop).
         config.consistency.weight = 0.0;
     }
@@ -155,17 +161,11 @@ fn check(config: &RunConfig) -> Result<()> {
         ("schedule.batch_size", config.schedule.batch_size),
         ("schedule.accumulation", config.schedule.accumulation),
         ("evaluation.batch_size", config.evaluation.batch_size),
+        ("evaluation.paths", config.evaluation.paths),
     ] {
         within(key, value, 1 << 24)?;
     }
-    if matches!(config.adaptation.method, Method::Adamix | Method::Adapter) {
-        within(
-            "adaptation.bottleneck",
-            config.adaptation.bottleneck,
-            1 << 16,
-        )?;
-        within("adaptation.experts", config.adaptation.experts, 1 << 12)?;
-    }
+    config.adaptation.check()?;
     let rate = |key: &str, value: f64| {
         ensure!(
             (0.0..1.0).contains(&value),
@@ -174,6 +174,7 @@ fn check(config: &RunConfig) -> Result<()> {
         Ok(())
     };
     rate("backbone.dropout", config.backbone.dropout)?;
+    rate("merging.ema", config.merging.ema)?;
     rate("optimizer.beta1", config.optimizer.beta1)?;
     rate("optimizer.beta2", config.optimizer.beta2)?;
     ensure!(
@@ -187,23 +188,13 @@ fn check(config: &RunConfig) -> Result<()> {
         ("optimizer.max_grad_norm", config.optimizer.max_grad_norm),
         ("consistency.weight", config.consistency.weight),
         ("checkpoint.minutes", config.checkpoint.minutes),
-        (
-            "adaptation.initializer_range",
-            config.adaptation.initializer_range,
-        ),
     ] {
         ensure!(
             value.is_finite() && value >= 0.0,
             "`{key}` is {value}; it must be a number of at least 0"
         );
     }
-    let policy = &config.routing.policy;
-    if routing::policy(policy).is_none() {
-        bail!(
-            "`routing.policy` is `{policy}`; known policies: {}",
-            routing::POLICIES.join(", ")
-        );
-    }
+    config.routing.policy()?;
     config.merging.rule()?;
     Ok(())
 }

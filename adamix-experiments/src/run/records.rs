@@ -79,6 +79,9 @@ pub struct AccountRecord {
     pub merged: usize,
     /// What training moves.
     pub trained: usize,
+    /// See [`Account::unfrozen`].
+    #[serde(default)]
+    pub unfrozen: usize,
 }
 
 impl From<Account> for AccountRecord {
@@ -90,6 +93,7 @@ impl From<Account> for AccountRecord {
             head: a.head,
             merged: a.merged,
             trained: a.trained,
+            unfrozen: a.unfrozen,
         }
     }
 }
