@@ -46,6 +46,12 @@ pub(crate) fn multiply(out: &mut [f32], x: &[f32], weight: Matrix<'_>, bias: Opt
     );
     assert!(serves(rows, &weight), "a product of few rows");
     let in_rows = weight.column_stride() == 1;
+    // A lone row may have any stride, that of a transposed column among them.
+    let row_stride = if depth == 1 {
+        columns
+    } else {
+        weight.row_stride()
+    };
     let x = if in_rows {
         Cow::from(interleaved(x, depth))
     } else {
@@ -65,7 +71,7 @@ pub(crate) fn multiply(out: &mut [f32], x: &[f32], weight: Matrix<'_>, bias: Opt
         let data = weight.starting_at(first);
         if depth == 0 {
         } else if in_rows {
-            by_rows(sums, x, data, depth, weight.row_stride(), width);
+            by_rows(sums, x, data, depth, row_stride, width);
         } else {
             by_columns(sums, x, data, depth, weight.column_stride(), width);
         }
@@ -255,6 +261,21 @@ mod tests {
     use super::*;
     use crate::reference::{matrix_product, values, wide};
     use proptest::prelude::*;
+
+    #[test]
+    fn a_transposed_column_is_a_row() {
+        let column = values(5, 100, 1.0);
+        let mut out = vec![f32::NAN; 200];
+        multiply(
+            &mut out,
+            &[2.0, -1.0],
+            Matrix::new(&column, 100, 1).transposed(),
+            None,
+        );
+        for (i, value) in column.iter().enumerate() {
+            assert_eq!((out[i], out[100 + i]), (2.0 * value, -value));
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
