@@ -111,7 +111,7 @@ fn killed_or_stopped_anywhere() {
                 "step@5",
                 "write step-6.safetensors",
                 "rename state.json@2",
-                "measure@4",
+                "measure@2",
                 "write model.safetensors",
                 "rename pretrain.json",
             ],
