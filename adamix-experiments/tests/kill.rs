@@ -118,7 +118,7 @@ fn killed_at_any_point() {
     finish(&fixture, &out);
     let whole = outcome(&out);
     let has = |name: &str| whole.iter().any(|(path, _)| path.ends_with(name));
-    assert!(has("checkpoint/step-12.safetensors") && has("merged/last/adamix.safetensors"));
+    assert!(has("checkpoint/step-12.safetensors") && has("merged/last/adapter_model.safetensors"));
 
     let key = Key::new(3).purpose("kills");
     let mut with_optimizer = 0;

@@ -6,12 +6,14 @@ mod damage;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use adamix_core::adaptation::{Activation, Share};
+use adamix_core::adaptation::{AdaptationConfig, BottleneckConfig};
 use adamix_core::parameter::HostTensor;
 use adamix_models::encoder::EncoderConfig;
 use adamix_models::gpt2::Gpt2Config;
-use adamix_models::hub::adapter::{self, AdapterConfig, MixtureShape};
-use adamix_models::hub::{HubError, Weights, write};
+use adamix_models::hub::adapter::{self, AdapterConfig};
+use adamix_models::hub::peft::{self, PeftFolder};
+use adamix_models::hub::{HubError, Weights, loralib, write};
+use adamix_models::site::Attachment;
 use damage::hostile;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -37,13 +39,12 @@ fn adapter_config() -> AdapterConfig {
         format: adapter::FORMAT,
         base_hash: "0".repeat(64),
         model_type: "bert".to_owned(),
-        mixture: Some(MixtureShape {
-            bottleneck: 2,
-            experts: 1,
-            share: Share::Up,
-            activation: Activation::Gelu,
-        }),
-        sites: vec!["a".to_owned()],
+        attachments: vec![
+            Attachment::new(AdaptationConfig::Bottleneck(
+                BottleneckConfig::new(2).with_experts(1),
+            ))
+            .at(["a"]),
+        ],
         labels: vec!["no".to_owned(), "yes".to_owned()],
         outputs: 2,
         pooling: "pooler".to_owned(),
@@ -91,6 +92,33 @@ const GPT2: &str =
 const INDEX: &str =
     r#"{"metadata":{"total_size":32},"weight_map":{"a":"one.safetensors","b":"two.safetensors"}}"#;
 
+const PEFT: &str = r#"{"peft_type":"LORA","r":1,"lora_alpha":2,"target_modules":["q"],
+"rank_pattern":{"b.q":2},"alpha_pattern":{},"bias":"none","use_dora":false,"modules_to_save":["classifier"]}"#;
+
+/// What `tools/make_loralib_fixture.py` writes.
+const LORALIB: &[u8] = include_bytes!("data/loralib_encoder.bin");
+
+fn peft_tensors() -> Vec<u8> {
+    let tensor = |shape: [usize; 2]| HostTensor {
+        values: vec![0.5; shape[0] * shape[1]],
+        shape: shape.to_vec(),
+    };
+    let name = |module: &str, half: &str| format!("base_model.model.{module}.{half}.weight");
+    let tensors = BTreeMap::from([
+        (name("a.q", "lora_A"), tensor([1, 3])),
+        (name("a.q", "lora_B"), tensor([4, 1])),
+        (name("b.q", "lora_A"), tensor([2, 3])),
+        (name("b.q", "lora_B"), tensor([4, 2])),
+        (
+            "base_model.model.classifier.weight".to_owned(),
+            tensor([2, 3]),
+        ),
+    ]);
+    bytes_of("t", |folder| {
+        write::safetensors(&folder.join("t"), &tensors, write::Precision::F32).unwrap();
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -115,6 +143,25 @@ proptest! {
         check(adapter::load(folder.path()), folder.path());
         std::fs::write(folder.path().join(adapter::TENSORS), safetensors()).unwrap();
         check(adapter::load(folder.path()), folder.path());
+    }
+
+    #[test]
+    fn foreign_adapters(
+        config in hostile(PEFT.into()),
+        tensors in hostile(peft_tensors()),
+        loralib_file in hostile(LORALIB.to_vec()),
+    ) {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join(peft::CONFIG), config).unwrap();
+        std::fs::write(folder.path().join(peft::TENSORS), peft_tensors()).unwrap();
+        check(PeftFolder::open(folder.path(), "bert"), folder.path());
+        std::fs::write(folder.path().join(peft::CONFIG), PEFT).unwrap();
+        PeftFolder::open(folder.path(), "bert").unwrap();
+        std::fs::write(folder.path().join(peft::TENSORS), tensors).unwrap();
+        check(PeftFolder::open(folder.path(), "bert"), folder.path());
+        let file = folder.path().join("lora.bin");
+        std::fs::write(&file, loralib_file).unwrap();
+        check(loralib::open(&file, "roberta", 8.0), folder.path());
     }
 
     #[test]
@@ -187,11 +234,8 @@ fn a_shard_is_a_file_of_its_folder() {
 fn an_adapter_cannot_ask_for_more_than_it_holds() {
     let folder = TempDir::new().unwrap();
     let shape = |bottleneck, experts| {
-        Some(MixtureShape {
-            bottleneck,
-            experts,
-            ..adapter_config().mixture.unwrap()
-        })
+        let config = BottleneckConfig::new(bottleneck).with_experts(experts);
+        vec![Attachment::new(AdaptationConfig::Bottleneck(config)).at(["a"])]
     };
     for (key, config) in [
         (
@@ -209,23 +253,23 @@ fn an_adapter_cannot_ask_for_more_than_it_holds() {
             },
         ),
         (
-            "mixture",
+            "attachments",
             AdapterConfig {
-                mixture: shape(usize::MAX, 4),
+                attachments: shape(usize::MAX, 4),
                 ..adapter_config()
             },
         ),
         (
-            "mixture",
+            "attachments",
             AdapterConfig {
-                mixture: shape(2, 1 << 30),
+                attachments: shape(2, 1 << 30),
                 ..adapter_config()
             },
         ),
         (
-            "mixture",
+            "attachments",
             AdapterConfig {
-                mixture: shape(0, 1),
+                attachments: shape(0, 1),
                 ..adapter_config()
             },
         ),

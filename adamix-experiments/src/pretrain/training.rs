@@ -89,6 +89,7 @@ impl<M: LanguageModel> Training for Pretraining<'_, M> {
             passes: Vec::new(),
             task_loss: value,
             consistency_loss: None,
+            auxiliary_loss: None,
         };
         let record = StepTrace {
             step,
