@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
+use adamix_data::nlg::Corpus;
 use adamix_keys::Key;
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::show;
-use crate::config::InferenceChoice;
+use crate::config::{InferenceChoice, RunConfig};
+use crate::recipe::generation::{DecoderBase, Remeasure};
 use crate::recipe::{self, Base, Evaluator, TaskData};
 use crate::run::RunFolder;
 
@@ -35,6 +38,9 @@ pub struct Evaluate {
     /// With random inference: which draw.
     #[arg(long, default_value_t = 0)]
     draw: u64,
+    /// Of a run that generates text: decode the test split and score it, too.
+    #[arg(long)]
+    test: bool,
     /// Where to compute.
     #[arg(long, default_value = "flex")]
     device: String,
@@ -62,6 +68,10 @@ impl Evaluate {
         let folder = RunFolder::open(&self.run)?;
         let config = folder.config()?;
         let device = crate::device::open(&self.device)?;
+        if let Some(corpus) = config.corpus() {
+            return self.generation(&folder, &config, corpus, &device);
+        }
+        ensure!(!self.test, "--test is for runs that generate text");
         let base = match &self.model {
             Some(folder) => Base::open(folder)?,
             None => Base::open(&config.model_folder()?)?,
@@ -106,6 +116,53 @@ impl Evaluate {
             data.dev.len(),
             show::metrics(&metrics)
         )?;
+        Ok(())
+    }
+
+    /// The same for a run that generates text.
+    fn generation(
+        &self,
+        folder: &RunFolder,
+        config: &RunConfig,
+        corpus: Corpus,
+        device: &Device,
+    ) -> Result<()> {
+        let base = match &self.model {
+            Some(folder) => DecoderBase::open(folder)?,
+            None => DecoderBase::open(&config.model_folder()?)?,
+        };
+        let mode = match self.inference {
+            InferenceChoice::Native => config.evaluation.inference,
+            asked => asked,
+        };
+        let inference = mode.resolve(config.routing.policy()?.native_inference());
+        let state = format!("{:?}", self.state).to_lowercase();
+        let measure = Remeasure {
+            config,
+            corpus,
+            adapter: &folder.file(&format!("adapter/{state}")),
+            inference,
+            key: Key::new(config.seed)
+                .purpose("inference draw")
+                .fold(self.draw),
+            test: self.test,
+        };
+        let progress = show::progress();
+        let (metrics, rows, tested) = measure.run(&base, device, &progress)?;
+        progress.finish_and_clear();
+        if self.json {
+            return show::json(
+                &json!({"task": corpus.name(), "inference": inference, "state": state, "rows": rows, "metrics": metrics, "test": tested}),
+            );
+        }
+        say!(
+            "{} {inference:?} ({state}, {rows} pairs)  {}",
+            corpus.name(),
+            show::metrics(&metrics)
+        )?;
+        if let Some(tested) = tested {
+            show::tested(&tested)?;
+        }
         Ok(())
     }
 }

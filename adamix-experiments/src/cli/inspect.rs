@@ -105,6 +105,10 @@ impl Inspect {
         if path.join("run.toml").is_file() {
             let folder = RunFolder::open(path)?;
             let config = folder.config()?;
+            if config.corpus().is_some() {
+                let decoder = Gpt2Config::from_folder(&config.model_folder()?)?;
+                return count_decoder(&decoder, &config);
+            }
             let (adapter, _) = adapter::load(&folder.file("adapter/initial"))?;
             return count(
                 &Base::open(&config.model_folder()?)?.config,
@@ -152,8 +156,13 @@ fn architecture(name: &str, config: &RunConfig, outputs: usize) -> Result<Accoun
         let known = [&EncoderConfig::NAMES[..], &Gpt2Config::NAMES].concat();
         format!("unknown architecture `{name}`; known: {}", known.join(", "))
     })?;
+    count_decoder(&decoder, config)
+}
+
+/// Counts a decoder without any weights.
+fn count_decoder(decoder: &Gpt2Config, config: &RunConfig) -> Result<Account> {
     let device = counting();
-    let model = Gpt2::build(&decoder, &Source::zeros(&device))?;
+    let model = Gpt2::build(decoder, &Source::zeros(&device))?;
     let model = adapt(model, config, Key::new(0), &device)?;
     Ok(Account::new(&parameter::parameters(&model), is_head))
 }

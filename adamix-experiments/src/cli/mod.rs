@@ -12,6 +12,7 @@ mod demo;
 mod doctor;
 mod evaluate;
 mod export;
+mod generate;
 mod inspect;
 mod predict;
 mod pretrain;
@@ -46,6 +47,7 @@ Examples:
   adamix train --config mrpc.toml --out runs/mrpc --trace
   adamix evaluate runs/mrpc --inference ensemble
   adamix predict --model bert-folder --run runs/mrpc --input rows.jsonl --output predictions.jsonl
+  adamix generate --run runs/e2e --task e2e --input devset.csv --output outputs.txt
   adamix export runs/mrpc --to peft --out mrpc-adapter
   adamix score e2e --refs testset_w_refs.csv --hyps outputs.txt
   adamix inspect --architecture roberta-large --set adaptation.bottleneck=16
@@ -67,6 +69,8 @@ enum Verb {
     Evaluate(evaluate::Evaluate),
     /// Predict rows of a file, with a plain model or with an adapter on it.
     Predict(predict::Predict),
+    /// Generate texts with a decoder, plain or trained.
+    Generate(generate::Generate),
     /// Write a run or an adapter for Python's peft, or as a whole model for transformers.
     Export(export::Export),
     /// Count parameters and bytes of a run, an adapter, a model folder or an architecture.
@@ -92,6 +96,7 @@ pub fn main() -> ExitCode {
         Verb::Train(verb) => verb.run(),
         Verb::Evaluate(verb) => verb.run(),
         Verb::Predict(verb) => verb.run(),
+        Verb::Generate(verb) => verb.run(),
         Verb::Export(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Sweep(verb) => verb.run(),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::{Method, RunConfig, overlay, preset, put};
+use super::{Kind, Method, RunConfig, default, overlay, preset, put};
 
 /// Largest config that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -56,16 +56,9 @@ pub fn resolve(mut table: Table) -> Result<RunConfig> {
     let mut below = Table::from_iter([("adaptation".to_owned(), Value::Table(defaults))]);
     overlay(&mut below, table);
     let table = below;
-    let names_weight = table
-        .get("consistency")
-        .and_then(|c| c.get("weight"))
-        .is_some();
-    let mut config: RunConfig = typed(table)?;
+    let mut config: RunConfig = typed(table.clone())?;
+    default::fill(&mut config, &table);
     check(&config)?;
-    if !names_weight && !config.adaptation.method.mixture {
-        // Baselines are trained with one pass unless a config asks for the consistency term (R-Drop).
-        config.consistency.weight = 0.0;
-    }
     Ok(config)
 }
 
@@ -166,6 +159,16 @@ fn check(config: &RunConfig) -> Result<()> {
         within(key, value, 1 << 24)?;
     }
     config.adaptation.check()?;
+    let generation = &config.generation;
+    within("generation.beams", generation.beams, 1 << 12)?;
+    within("generation.new_tokens", generation.new_tokens, 1 << 24)?;
+    within("generation.batch_size", generation.batch_size, 1 << 24)?;
+    if let (Some(corpus), Kind::Head) = (config.corpus(), config.adaptation.method.kind) {
+        bail!(
+            "`adaptation.method` is `head`, but {} has none: a decoder's head is its embedding table",
+            corpus.name()
+        );
+    }
     let rate = |key: &str, value: f64| {
         ensure!(
             (0.0..1.0).contains(&value),
@@ -174,6 +177,7 @@ fn check(config: &RunConfig) -> Result<()> {
         Ok(())
     };
     rate("backbone.dropout", config.backbone.dropout)?;
+    rate("generation.label_smoothing", generation.label_smoothing)?;
     rate("merging.ema", config.merging.ema)?;
     rate("optimizer.beta1", config.optimizer.beta1)?;
     rate("optimizer.beta2", config.optimizer.beta2)?;
@@ -187,6 +191,8 @@ fn check(config: &RunConfig) -> Result<()> {
         ("optimizer.epsilon", config.optimizer.epsilon),
         ("optimizer.max_grad_norm", config.optimizer.max_grad_norm),
         ("consistency.weight", config.consistency.weight),
+        ("generation.temperature", generation.temperature),
+        ("generation.top_p", generation.top_p),
         ("checkpoint.minutes", config.checkpoint.minutes),
     ] {
         ensure!(
@@ -240,20 +246,6 @@ mod tests {
         assert!(error(&["adaptation.share=sideways"]).contains("sideways"));
         assert!(error(&["schedule.epochs=0"]).contains("schedule.epochs"));
         assert!(error(&["routing.policy=psychic"]).contains("stochastic"));
-    }
-
-    #[test]
-    fn baselines_have_one_pass_unless_asked() {
-        let weight = |settings: &[&str]| {
-            let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
-            read(None, &settings).unwrap().consistency.weight
-        };
-        assert_eq!(weight(&[]), 1.0);
-        assert_eq!(weight(&["adaptation.method=adapter"]), 0.0);
-        assert_eq!(
-            weight(&["adaptation.method=adapter", "consistency.weight=5"]),
-            5.0
-        );
     }
 
     #[test]

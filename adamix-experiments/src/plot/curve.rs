@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use serde_json::Value;
 
 use super::PALETTE;
-use crate::run::RunFolder;
+use crate::run::{RunFolder, read_metrics};
 
 type Panel<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -23,14 +22,9 @@ struct Series<'a> {
 
 /// Draws `curve.svg` from `metrics.jsonl`.
 pub fn learning_curve(folder: &RunFolder) -> Result<()> {
-    let path = folder.file("metrics.jsonl");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("{}: cannot be read", path.display()))?;
     let mut losses = Vec::new();
     let mut scores: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
-    for line in text.lines() {
-        let record: Value =
-            serde_json::from_str(line).with_context(|| path.display().to_string())?;
+    for record in read_metrics(folder.path())? {
         let step = record["step"].as_f64().unwrap_or_default();
         if let Some(loss) = record["loss"].as_f64() {
             losses.push((step, loss));

@@ -7,7 +7,9 @@ mod classification;
 mod data;
 mod driver;
 mod evaluate;
+pub mod generation;
 mod identity;
+mod plan;
 mod records;
 mod schedule;
 mod served;
@@ -15,6 +17,7 @@ mod sitting;
 mod step;
 mod trace;
 mod train;
+mod update;
 
 pub use adapted::{Adapted, is_head};
 pub use base::{Base, adapt, adapt_classifier};

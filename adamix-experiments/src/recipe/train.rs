@@ -13,6 +13,7 @@ use super::base::Base;
 use super::classification::{Classification, Measure};
 use super::data::TaskData;
 use super::driver::Driver;
+use super::generation;
 use super::sitting::Sitting;
 use super::step::Trainer;
 use crate::config::RunConfig;
@@ -37,6 +38,9 @@ pub struct Outcome {
 /// If a file is at fault, a loss is not finite, another program has the folder, or a stop is asked for
 /// ([`crate::interrupt::Stopped`]). A folder without `result.json` is no run yet.
 pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Result<Outcome> {
+    if let Some(corpus) = config.corpus() {
+        return generation::train(config, corpus, out, sitting);
+    }
     let started = Instant::now();
     let device = crate::device::open(&sitting.device)?.autodiff();
     let base = Base::open(&config.model_folder()?)?;
@@ -140,6 +144,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         inference: measure.inference,
         best,
         last,
+        test: BTreeMap::new(),
         rows: BTreeMap::from([
             ("train".to_owned(), data.train.len()),
             ("dev".to_owned(), data.dev.len()),

@@ -29,6 +29,20 @@ pub struct Measured {
     pub further: BTreeMap<String, Metrics>,
 }
 
+/// The scores of the test split's generated texts, for one state of the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tested {
+    /// What scored them.
+    pub scorer: String,
+    /// How many inputs each part of the split has.
+    pub inputs: BTreeMap<String, usize>,
+    /// By part: `all`, and for WebNLG `seen` and `unseen`.
+    pub scores: BTreeMap<String, Metrics>,
+    /// Why a score is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
 /// `result.json`: the run in one object. Its presence says that the run is whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
@@ -47,6 +61,9 @@ pub struct RunResult {
     pub best: Measured,
     /// The last epoch.
     pub last: Measured,
+    /// What the test split's texts score, by the model's state, where texts are generated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub test: BTreeMap<String, Tested>,
     /// Examples trained on, and measured on.
     pub rows: BTreeMap<String, usize>,
     /// Parameter counts.
@@ -96,6 +113,20 @@ impl From<Account> for AccountRecord {
             unfrozen: a.unfrozen,
         }
     }
+}
+
+/// The lines of a run's `metrics.jsonl`; one that was torn off by a kill is none.
+///
+/// # Errors
+/// If the file cannot be read, or a line is no JSON.
+pub fn read_metrics(run: &Path) -> Result<Vec<serde_json::Value>> {
+    let path = run.join("metrics.jsonl");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("{}: cannot be read", path.display()))?;
+    text.split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'))
+        .map(|line| serde_json::from_str(line).with_context(|| path.display().to_string()))
+        .collect()
 }
 
 /// A file of one JSON object a line.
