@@ -9,4 +9,6 @@ pub mod embedded;
 pub mod plot;
 pub mod pretrain;
 pub mod recipe;
+pub mod report;
 pub mod run;
+pub mod statistics;

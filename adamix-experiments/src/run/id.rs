@@ -31,9 +31,7 @@ impl Identity {
             model: String::new(),
             ..config.clone()
         };
-        let table = |config| Table::try_from(config).expect("a config is a table");
-        let chosen = difference(table(plain), &table(RunConfig::default()));
-        let text = toml::to_string(&chosen).expect("a table serialises");
+        let text = toml::to_string(&chosen(&plain)).expect("a table serialises");
         let whole = format!("{SEMANTICS}\n{base_hash}\n{data_hash}\n{text}");
         Self {
             id: blake3::hash(whole.as_bytes()).to_hex()[..16].to_owned(),
@@ -44,7 +42,13 @@ impl Identity {
     }
 }
 
-/// The part of a config that is not as the defaults are.
+/// The keys of a config that differ from their defaults.
+pub fn chosen(config: &RunConfig) -> Table {
+    let table = |config: &RunConfig| Table::try_from(config).expect("a config is a table");
+    difference(table(config), &table(&RunConfig::default()))
+}
+
+/// The part of a table that is not as the defaults are.
 fn difference(given: Table, default: &Table) -> Table {
     let differs = |(name, value): (String, Value)| match (value, default.get(&name)) {
         (Value::Table(given), Some(Value::Table(default))) => {
@@ -65,10 +69,8 @@ mod tests {
     fn only_what_differs_from_the_defaults_counts() {
         let mut config = RunConfig::default();
         config.optimizer.learning_rate = 0.5;
-        let table = |config: &RunConfig| Table::try_from(config).unwrap();
-        let chosen = difference(table(&config), &table(&RunConfig::default()));
         assert_eq!(
-            toml::to_string(&chosen).unwrap(),
+            toml::to_string(&chosen(&config)).unwrap(),
             "[optimizer]\nlearning_rate = 0.5\n"
         );
     }

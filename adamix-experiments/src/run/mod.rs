@@ -5,5 +5,5 @@ mod id;
 mod records;
 
 pub use folder::{RunFolder, Started};
-pub use id::{Identity, SEMANTICS};
-pub use records::{JsonLines, Measured, Metrics, RunResult};
+pub use id::{Identity, SEMANTICS, chosen};
+pub use records::{AccountRecord, JsonLines, Measured, Metrics, RunResult};
