@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from oracle import nlg
+from oracle.decoder import Decoder, completion_loss
 from oracle.encoding import Encoder
 from oracle.glue import Row, find_task, read_split
 from oracle.losses import consistency_loss, task_loss
@@ -55,23 +58,68 @@ class Comparison:
         return max(difference for difference, _ in self.worst.values())
 
 
-class Replay:
-    """Model, data and optimiser of a traced run."""
+class Classification:
+    """An encoder and a task's rows: gives the loss of a micro-batch."""
 
-    def __init__(self, run: Path, base: Path | None, data: Path | None, double: bool) -> None:
-        self.settings = settings = read_settings(run / "run.toml")
-        if settings.dropout != 0:
-            raise ValueError(f"{run}/run.toml: dropout is {settings.dropout}; only a run with 0 can be replayed")
-        folder = base or settings.model
+    def __init__(self, settings: Settings, folder: Path, data: Path) -> None:
         task = find_task(settings.task)
-        self.rows: list[Row] = read_split(data or settings.data, task, "train")
+        self.settings = settings
+        self.rows: list[Row] = read_split(data, task, "train")
         self.encoder = Encoder(folder, settings.max_length, settings.pad)
         self.model = Classifier(
             folder, outputs=task.outputs, pooling=settings.pooling, dropout=0.0,
             bottleneck=settings.bottleneck, down=settings.down_experts, up=settings.up_experts)
         self.trained = self.model.choose_trained(settings.method, settings.train_pooler)
+
+    def losses(self, micro: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Task loss, and unweighted consistency loss if there are two passes."""
+        rows = [self.rows[i] for i in micro["examples"]]
+        batch = self.encoder.batch(rows, self.encoder.encode(rows))
+        views = [self.model(batch, routes) for routes in micro["passes"]]
+        task = task_loss(views[0], batch.labels)
+        if len(views) == 1:
+            return task, None
+        return task, consistency_loss(
+            views[0], views[1], detach=self.settings.consistency_detach,
+            regression=self.settings.consistency_regression)
+
+
+class Generation:
+    """A decoder and a data set's pairs: gives the loss of a micro-batch."""
+
+    def __init__(self, settings: Settings, folder: Path, data: Path) -> None:
+        self.settings = settings
+        self.pairs = nlg.read_train(data, settings.task)
+        self.model = Decoder(
+            folder, method=settings.method, bottleneck=settings.bottleneck, rank=settings.rank,
+            alpha=settings.alpha, down=settings.down_experts, up=settings.up_experts)
+        self.completions = nlg.Completions(folder, min(settings.max_length, self.model.positions))
+        self.trained = self.model.choose_trained(settings.method)
+
+    def losses(self, micro: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Task loss, and unweighted consistency loss if there are two passes."""
+        batch = self.completions.batch([self.pairs[i] for i in micro["examples"]])
+        views = [self.model(batch.ids, routes)[batch.mask] for routes in micro["passes"]]
+        task = completion_loss(views[0], batch.labels[batch.mask], self.settings.label_smoothing)
+        if len(views) == 1:
+            return task, None
+        return task, consistency_loss(
+            views[0], views[1], detach=self.settings.consistency_detach, regression="none")
+
+
+class Replay:
+    """Model, data and optimiser of a traced run."""
+
+    def __init__(self, run: Path, base: Path | None, data: Path | None, double: bool) -> None:
+        self.settings = settings = read_settings(run / "run.toml")
+        for name, rate in (("backbone.dropout", settings.dropout), ("adaptation.lora_dropout", settings.lora_dropout)):
+            if rate != 0:
+                raise ValueError(f"{run}/run.toml: {name} is {rate}; only a run with 0 can be replayed")
+        kind = Generation if settings.task in nlg.TASKS else Classification
+        self.subject = kind(settings, resolved(base or settings.model), resolved(data or settings.data))
+        self.trained = self.subject.trained
         load_adapter(self.trained, run / "adapter" / "initial", complete=settings.method != "full")
-        self.model.to(torch.float64 if double else torch.float32)
+        self.subject.model.to(torch.float64 if double else torch.float32)
         self.optimizer = HfAdamW(
             self.trained, betas=(settings.beta1, settings.beta2), epsilon=settings.epsilon,
             weight_decay=settings.weight_decay, unselected=settings.unselected, decay_all=settings.decay_all)
@@ -94,17 +142,16 @@ class Replay:
 
     def _micro(self, micro: dict[str, Any]) -> tuple[torch.Tensor, float, float]:
         """Loss to minimise, task loss, and unweighted consistency loss of one micro-batch."""
-        rows = [self.rows[i] for i in micro["examples"]]
-        batch = self.encoder.batch(rows, self.encoder.encode(rows))
-        views = [self.model(batch, routes) for routes in micro["passes"]]
-        task = task_loss(views[0], batch.labels)
-        if len(views) == 1:
+        task, consistency = self.subject.losses(micro)
+        if consistency is None:
             return task, task.item(), 0.0
-        consistency = consistency_loss(
-            views[0], views[1], detach=self.settings.consistency_detach,
-            regression=self.settings.consistency_regression)
         loss = task + self.settings.consistency_weight * consistency
         return loss, task.item(), consistency.item()
+
+
+def resolved(path: Path) -> Path:
+    """A configured path, its leading environment variable replaced."""
+    return Path(os.path.expandvars(path))
 
 
 def load_adapter(trained: dict[str, nn.Parameter], folder: Path, *, complete: bool) -> None:
@@ -134,9 +181,11 @@ def tensor_difference(trained: dict[str, nn.Parameter], folder: Path) -> tuple[f
     for name, saved in tensors.items():
         if name.endswith("attention.self.key.bias"):
             continue
-        ours = trained[name].detach().double()
+        ours, saved = trained[name].detach().double(), saved.double()
+        if name.endswith("attn.c_attn.bias"):
+            ours, saved = (torch.cat([t.chunk(3)[i] for i in (0, 2)]) for t in (ours, saved))
         size = max(ours.abs().max().item(), 1e-12)
-        worst = max(worst, ((ours - saved.double()).abs().max().item() / size, name))
+        worst = max(worst, ((ours - saved).abs().max().item() / size, name))
     return worst
 
 

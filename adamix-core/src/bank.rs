@@ -5,7 +5,6 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::linear::Linear;
-use crate::merging::MergeRule;
 use crate::random::Initializer;
 use crate::routing::Choice;
 
@@ -80,10 +79,10 @@ impl Bank {
             .unsqueeze_dim(1)
     }
 
-    /// The bank of one expert that `rule` makes of this one.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
+    /// A bank of one projection.
+    pub fn of(expert: Linear) -> Self {
         Self {
-            experts: vec![rule.merge(&self.experts)],
+            experts: vec![expert],
         }
     }
 }

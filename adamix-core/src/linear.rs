@@ -43,6 +43,26 @@ impl Linear {
         }
     }
 
+    /// A layer like this one, on its device and trained if this one is, with other values.
+    pub fn with_values(&self, shape: [usize; 2], weight: Vec<f32>, bias: Option<Vec<f32>>) -> Self {
+        let trained = self.weight.is_require_grad();
+        let layer = Self::from_values(shape, weight, bias, &self.weight.val().device());
+        Self {
+            weight: layer.weight.set_require_grad(trained),
+            bias: layer.bias.map(|bias| bias.set_require_grad(trained)),
+        }
+    }
+
+    /// The weight's values, row-major `[in, out]`.
+    pub fn weight_values(&self) -> Vec<f32> {
+        host(self.weight.val())
+    }
+
+    /// The bias' values.
+    pub fn bias_values(&self) -> Option<Vec<f32>> {
+        self.bias.as_ref().map(|bias| host(bias.val()))
+    }
+
     /// `[in, out]`.
     pub fn shape(&self) -> [usize; 2] {
         self.weight.lazy_shape().dims()
@@ -56,4 +76,9 @@ impl Linear {
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         adamix_kernels::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
+}
+
+fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    let data = tensor.without_autodiff().into_data().convert::<f32>();
+    data.try_into_vec().expect("f32 values")
 }

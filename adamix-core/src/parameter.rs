@@ -344,13 +344,13 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::mixture::{Mixture, MixtureConfig};
+    use crate::adaptation::{Bottleneck, BottleneckConfig};
 
-    impl Named for Mixture {}
+    impl Named for Bottleneck {}
 
     #[test]
     fn names_and_shapes_are_those_of_the_files() {
-        let mixture = MixtureConfig::new(8, 2)
+        let mixture = BottleneckConfig::new(8, 2)
             .with_experts(2)
             .init(Key::new(1), &Device::flex());
         let infos = parameters(&mixture);
@@ -374,8 +374,8 @@ mod tests {
     #[test]
     fn export_and_assign_are_inverse() {
         let device = Device::flex();
-        let source = MixtureConfig::new(8, 2).init(Key::new(1), &device);
-        let other = MixtureConfig::new(8, 2).init(Key::new(2), &device);
+        let source = BottleneckConfig::new(8, 2).init(Key::new(1), &device);
+        let other = BottleneckConfig::new(8, 2).init(Key::new(2), &device);
         let values = export(&source, |_| true);
         assert_ne!(export(&other, |_| true), values);
         let other = assign(other, values.clone()).unwrap();
@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_wrong_shape_is_named() {
-        let mixture = MixtureConfig::new(8, 2).init(Key::new(1), &Device::flex());
+        let mixture = BottleneckConfig::new(8, 2).init(Key::new(1), &Device::flex());
         let bad = HostTensor {
             shape: vec![3],
             values: vec![0.0; 3],

@@ -8,10 +8,12 @@
 #![forbid(unsafe_code)]
 
 pub mod batch;
+mod delimited;
 mod error;
 mod example;
 pub mod glue;
 pub mod metrics;
+pub mod nlg;
 mod rows;
 pub mod source;
 mod split;

@@ -79,8 +79,22 @@ pub(crate) struct TextFile {
 }
 
 impl TextFile {
-    /// Reads and checks a file.
+    /// Reads and checks a file whose lines are its rows.
     pub(crate) fn read(path: &Path) -> Result<Self, DataError> {
+        let file = Self::read_document(path)?;
+        for (line, content) in file.lines() {
+            if content.len() > MAX_LINE_BYTES {
+                return Err(file.row(
+                    line,
+                    format!("the line is longer than {MAX_LINE_BYTES} bytes"),
+                ));
+            }
+        }
+        Ok(file)
+    }
+
+    /// Reads a file whose lines mean nothing, such as JSON or XML.
+    pub(crate) fn read_document(path: &Path) -> Result<Self, DataError> {
         let (mut bytes, hash) = read_bytes(path)?;
         if bytes.starts_with(b"\xEF\xBB\xBF") {
             bytes.drain(..3);
@@ -96,20 +110,11 @@ impl TextFile {
                 message: "invalid UTF-8; convert the file to UTF-8".into(),
             }
         })?;
-        let file = Self {
+        Ok(Self {
             path: path.into(),
             text,
             hash,
-        };
-        for (line, content) in file.lines() {
-            if content.len() > MAX_LINE_BYTES {
-                return Err(file.row(
-                    line,
-                    format!("the line is longer than {MAX_LINE_BYTES} bytes"),
-                ));
-            }
-        }
-        Ok(file)
+        })
     }
 
     /// The lines with their numbers from 1, without terminators.

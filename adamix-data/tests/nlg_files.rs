@@ -107,6 +107,33 @@ fn numbered_files_may_leave_lines_empty() {
 }
 
 #[test]
+fn a_data_sets_own_file_holds_references() {
+    let outputs = file("corpus", "o.txt", "A\nB\n");
+    let of = |name: &str, contents: &str| {
+        let references = file("corpus", name, contents);
+        io::read(&references, &outputs).expect("valid").references
+    };
+    let expected = [vec!["a", "b"], vec!["c"]];
+    assert_eq!(
+        of("r.txt", "name : X||a\nname : X||b\nname : Y||c\n"),
+        expected
+    );
+    let json = r#"[{"tripleset": [["x", "y", "z"]], "annotations": [{"text": "a"}, {"text": "b"}]},
+        {"tripleset": [["x", "y", "w"]], "annotations": [{"text": "c"}]}]"#;
+    assert_eq!(of("r.json", json), expected);
+    let xml = "<b><entry category='Food'><mtriple>x | y | z</mtriple><lex>a</lex><lex>b</lex></entry>\
+        <entry category='Food'><mtriple>x | y | w</mtriple><lex>c</lex></entry></b>";
+    assert_eq!(of("r.xml", xml), expected);
+    // In the order of outputs that name their inputs.
+    let table = file("corpus", "o.tsv", "MR\toutput\nname[Y]\tB\nname[X]\tA\n");
+    let references = file("corpus", "s.txt", "name : X||a\nname : X||b\nname : Y||c\n");
+    let texts = io::read(&references, &table).expect("valid");
+    assert_eq!(texts.references, [vec!["c"], vec!["a", "b"]]);
+    let text = message("broken", ("r.json", b"[\n{}]"), ("o.txt", b"a\n"));
+    assert!(text.starts_with("r.json:2: "), "{text}");
+}
+
+#[test]
 fn without_meteors_data_the_other_scores_are_given() {
     let references = vec![vec!["a nice cat , here".to_owned()]; 3];
     let outputs = vec![

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use adamix_core::adaptation::{BottleneckConfig, Share};
 use adamix_core::merging::Uniform;
-use adamix_core::mixture::{MixtureConfig, Share};
 use adamix_core::objective::{StepLoss, Targets};
 use adamix_core::optimizer::{AdamW, AdamWConfig};
 use adamix_core::parameter::{self, HostTensor};
@@ -38,7 +38,7 @@ fn model(share: Share, device: &Device) -> SequenceClassifier {
         .build_all(&Source::random(Key::new(1), device))
         .unwrap();
     let model = parameter::set_trainable(model, |info| info.name.starts_with("classifier"));
-    let mixture = MixtureConfig::new(16, 4)
+    let mixture = BottleneckConfig::new(16, 4)
         .with_share(share)
         .with_initializer_range(0.3);
     model.attach(&mixture, Key::new(2), device)
@@ -103,7 +103,8 @@ fn merged_logits_are_those_of_banks_replaced_by_their_mean() {
         let model = model(share, &device);
         let merged = values(
             model
-                .merged(&Uniform)
+                .merged(&Uniform {})
+                .unwrap()
                 .forward(&input(&device), &Pass::EVALUATION),
         );
         let mut bank: BTreeMap<String, Vec<String>> = BTreeMap::new();

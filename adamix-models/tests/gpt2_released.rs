@@ -8,9 +8,8 @@ mod shared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use adamix_core::low_rank::LowRankConfig;
+use adamix_core::adaptation::{LowRankConfig, Share};
 use adamix_core::merging::Uniform;
-use adamix_core::mixture::Share;
 use adamix_core::objective::language_model::{LanguageModelObjective, NextTokens};
 use adamix_core::parameter::{self, HostTensor};
 use adamix_core::routing::{Choice, Decision, Routes, Site};
@@ -173,7 +172,7 @@ impl Case {
         let expected = number("loss") as f32;
         let far = (found - expected).abs() / expected.abs();
         assert!(far < 1e-4, "loss {found} instead of {expected}");
-        let merged = self.model.merged(&Uniform);
+        let merged = self.model.merged(&Uniform {}).unwrap();
         let logits = merged.forward(&self.input(&Device::flex()), &Pass::EVALUATION);
         let last = values(logits.narrow(0, 0, 1).narrow(1, self.tokens - 1, 1));
         let expected = floats(&self.golden["merged_logits_first_row_last"]);

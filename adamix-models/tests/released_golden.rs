@@ -6,8 +6,8 @@ mod shared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use adamix_core::adaptation::{BottleneckConfig, Share};
 use adamix_core::merging::Uniform;
-use adamix_core::mixture::{MixtureConfig, Share};
 use adamix_core::objective::{Consistency, StepLoss, Targets};
 use adamix_core::parameter::{self, HostTensor};
 use adamix_core::routing::{Choice, Decision, Routes};
@@ -97,7 +97,7 @@ impl Case {
             (_, 0) => Share::Down,
             _ => Share::Both,
         };
-        let mixture = MixtureConfig::new(config.encoder.hidden_size, number("bottleneck"))
+        let mixture = BottleneckConfig::new(config.encoder.hidden_size, number("bottleneck"))
             .with_experts(number("experts"))
             .with_share(share);
         let model = model.attach(&mixture, Key::new(0), device);
@@ -205,7 +205,8 @@ impl Case {
         );
         let merged = clip(values(
             self.model
-                .merged(&Uniform)
+                .merged(&Uniform {})
+                .unwrap()
                 .forward(&self.input_outside_autodiff(), &Pass::EVALUATION),
         ));
         assert!(

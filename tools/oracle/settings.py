@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import nlg
+
 _REQUIRED = object()
 
 
@@ -28,9 +30,13 @@ class Settings:
     dropout: float
     method: str
     bottleneck: int
+    rank: int
+    alpha: float
+    lora_dropout: float
     experts: int
     share: str
     initializer_range: float
+    label_smoothing: float
     consistency_weight: float
     consistency_detach: bool
     consistency_regression: str
@@ -45,6 +51,7 @@ class Settings:
     epochs: int
     max_steps: int
     warmup_ratio: float
+    warmup_steps: int
     batch_size: int
     accumulation: int
     first_rate: str
@@ -61,9 +68,9 @@ class Settings:
         return self._side("up")
 
     def _side(self, side: str) -> int:
-        if self.method == "adapter":
+        if self.method in ("adapter", "lora"):
             return 1
-        if self.method != "adamix":
+        if self.method not in ("adamix", "adamix-lora"):
             return 0
         return 1 if self.share in (side, "both") else self.experts
 
@@ -93,30 +100,39 @@ def _settings(tree: dict[str, Any], path: Path) -> Settings:
             raise ValueError(f"{path}: `{key}` is {value!r}, not one of {', '.join(allowed)}")
         return value
 
-    method = choice("adaptation.method", "adamix", ("adamix", "adapter", "head", "full"))
-    choice("adaptation.activation", "gelu", ("gelu",))
+    task = get("task").lower()
+    generates = task in nlg.TASKS
+    methods = ("adamix", "adamix-lora", "adapter", "lora", "full") if generates else ("adamix", "adapter", "head", "full")
+    method = choice("adaptation.method", "adamix", methods)
+    activation = "gelutanh" if generates else "gelu"
+    choice("adaptation.activation", activation, (activation,))
+    default_weight = 0.0 if not method.startswith("adamix") else 100.0 if generates else 1.0
     choice("routing.policy", "stochastic", ("stochastic",))
     choice("merging.rule", "uniform", ("uniform",))
     choice("evaluation.inference", "native", ("native", "merged"))
     return Settings(
         seed=get("seed", 1),
-        task=get("task").lower(),
+        task=task,
         data=Path(get("data")),
         model=Path(get("model")),
-        max_length=get("input.max_length", 128),
+        max_length=get("input.max_length", 512 if generates else 128),
         pad=choice("input.pad", "batch", ("batch", "max")),
         order=choice("input.order", "bucketed", ("shuffled", "bucketed")),
         window=get("input.window", 50),
         train_rows=get("input.train_rows", 0),
         pooling=choice("backbone.pooling", "pooler", ("pooler", "cls", "mean")),
         train_pooler=get("backbone.train_pooler", False),
-        dropout=float(get("backbone.dropout", 0.1)),
+        dropout=float(get("backbone.dropout", 0.0 if generates else 0.1)),
         method=method,
         bottleneck=get("adaptation.bottleneck", 16),
+        rank=get("adaptation.rank", 4),
+        alpha=float(get("adaptation.alpha", 32.0)),
+        lora_dropout=float(get("adaptation.lora_dropout", 0.0)),
         experts=get("adaptation.experts", 4),
         share=choice("adaptation.share", "up", ("none", "up", "down", "both")),
         initializer_range=float(get("adaptation.initializer_range", 0.02)),
-        consistency_weight=float(get("consistency.weight", 1.0 if method == "adamix" else 0.0)),
+        label_smoothing=float(get("generation.label_smoothing", 0.1)),
+        consistency_weight=float(get("consistency.weight", default_weight)),
         consistency_detach=get("consistency.detach", True),
         consistency_regression=choice("consistency.regression", "none", ("none", "mse")),
         learning_rate=float(get("optimizer.learning_rate", 1e-3)),
@@ -130,6 +146,7 @@ def _settings(tree: dict[str, Any], path: Path) -> Settings:
         epochs=get("schedule.epochs", 10),
         max_steps=get("schedule.max_steps", 0),
         warmup_ratio=float(get("schedule.warmup_ratio", 0.06)),
+        warmup_steps=get("schedule.warmup_steps", 0),
         batch_size=get("schedule.batch_size", 32),
         accumulation=get("schedule.accumulation", 1),
         first_rate=choice("schedule.first_rate", "zero", ("zero", "step")),

@@ -71,6 +71,8 @@ pub(super) fn open(folder: &Path) -> Result<Tokenizer, DataError> {
         need("sep_token", &["[SEP]", "</s>"])?,
     );
     let mask_id = find("mask_token", &["[MASK]", "<mask>"]);
+    let end_id = find("eos_token", &[END_OF_TEXT, "</s>"]).unwrap_or(sep_id);
+    let begin_id = find("bos_token", &[END_OF_TEXT, "<s>"]).unwrap_or(end_id);
     Ok(Tokenizer {
         inner,
         folder: folder.into(),
@@ -78,6 +80,8 @@ pub(super) fn open(folder: &Path) -> Result<Tokenizer, DataError> {
         cls_id,
         sep_id,
         mask_id,
+        begin_id,
+        end_id,
     })
 }
 

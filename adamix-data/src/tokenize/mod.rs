@@ -47,6 +47,10 @@ pub struct Tokenizer {
     pub sep_id: u32,
     /// The token a masked language model predicts at.
     pub mask_id: Option<u32>,
+    /// The token that begins a generated text: `<|endoftext|>` for GPT-2, which knows no other.
+    pub begin_id: u32,
+    /// The token that ends a generated text.
+    pub end_id: u32,
 }
 
 impl Tokenizer {
@@ -78,6 +82,25 @@ impl Tokenizer {
         self.inner.id_to_token(id)
     }
 
+    /// The one token of a blank line, which ends a text too in the released code: 628 for GPT-2. `None` if the
+    /// vocabulary spells it with several.
+    pub fn blank_line_id(&self) -> Option<u32> {
+        let found = self.inner.encode_fast("\n\n", false).ok()?;
+        match found.get_ids() {
+            [id] => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The text of tokens, special ones left out.
+    ///
+    /// # Errors
+    /// [`DataError::Tokenizer`] if the tokens stand for no text.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, DataError> {
+        let decoded = self.inner.decode(ids, true);
+        decoded.map_err(|e| self.refuse(format!("tokens cannot be decoded: {e}")))
+    }
+
     /// Encodes a text or a pair with special tokens, to at most `max_len` tokens.
     ///
     /// What is too long is cut at the right, the longer text first (`truncation="longest_first"`). Special tokens
@@ -92,8 +115,11 @@ impl Tokenizer {
         max_len: usize,
     ) -> Result<Encoding, DataError> {
         let plain = |text: &str| self.inner.encode_fast(text, false);
-        let first = plain(first).map_err(|e| self.refuse(e))?;
-        let second = second.map(plain).transpose().map_err(|e| self.refuse(e))?;
+        let first = plain(first).map_err(|e| self.unencodable(&e))?;
+        let second = second
+            .map(plain)
+            .transpose()
+            .map_err(|e| self.unencodable(&e))?;
         self.join(first, second, max_len)
     }
 
@@ -114,7 +140,7 @@ impl Tokenizer {
             let mut plain = self
                 .inner
                 .encode_batch_fast(texts, false)
-                .map_err(|e| self.refuse(e))?;
+                .map_err(|e| self.unencodable(&e))?;
             let mut seconds = plain.split_off(chunk.len()).into_iter();
             for (example, first) in chunk.iter().zip(plain) {
                 let second = example.second.as_ref().and_then(|_| seconds.next());
@@ -122,6 +148,21 @@ impl Tokenizer {
             }
         }
         Ok(encodings)
+    }
+
+    /// The token ids of texts without special tokens, on all cores.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_plain(&self, texts: &[String]) -> Result<Vec<Vec<u32>>, DataError> {
+        let mut ids = Vec::with_capacity(texts.len());
+        for chunk in texts.chunks(CHUNK) {
+            let texts: Vec<&str> = chunk.iter().map(String::as_str).collect();
+            let plain = self.inner.encode_batch_fast(texts, false);
+            let plain = plain.map_err(|e| self.unencodable(&e))?;
+            ids.extend(plain.iter().map(|encoding| encoding.get_ids().to_vec()));
+        }
+        Ok(ids)
     }
 
     /// Cuts plain encodings to fit and puts the special tokens around them.
@@ -138,12 +179,12 @@ impl Tokenizer {
             ..TruncationParams::default()
         };
         let (mut first, second) =
-            truncate_encodings(first, second, &fit).map_err(|e| self.refuse(e))?;
+            truncate_encodings(first, second, &fit).map_err(|e| self.unencodable(&e))?;
         // Not the crate's own `post_process`, which would cut and pad by what the file says.
         let joined = match (processor, second) {
             (Some(processor), second) => processor
                 .process(first, second, true)
-                .map_err(|e| self.refuse(e))?,
+                .map_err(|e| self.unencodable(&e))?,
             (None, Some(mut second)) => {
                 second.set_type_ids(vec![1; second.len()]);
                 first.merge_with(second, false);
@@ -157,10 +198,15 @@ impl Tokenizer {
         })
     }
 
-    fn refuse(&self, error: tokenizers::Error) -> DataError {
+    fn unencodable(&self, error: &tokenizers::Error) -> DataError {
+        self.refuse(format!("a text cannot be encoded: {error}"))
+    }
+
+    /// The error of a text that this tokenizer cannot serve.
+    pub(crate) fn refuse(&self, message: String) -> DataError {
         DataError::Tokenizer {
             path: self.folder.clone(),
-            message: format!("a text cannot be encoded: {error}"),
+            message,
         }
     }
 }

@@ -8,8 +8,9 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::show;
 use crate::config;
+use crate::interrupt::Interrupt;
 use crate::plot::{self, Point, Scatter, Theme};
-use crate::recipe;
+use crate::recipe::{self, Sitting};
 use crate::run::RunResult;
 
 /// What each method trains with: its name, its learning rate and its title.
@@ -36,6 +37,7 @@ pub struct Demo {
 
 impl Demo {
     pub fn run(self) -> Result<()> {
+        let interrupt = Interrupt::on_signals()?;
         let mut results: Vec<(&str, RunResult)> = Vec::new();
         for (method, rate, title) in METHODS {
             let settings = [
@@ -47,13 +49,12 @@ impl Demo {
             let config = config::read(None, &settings)?;
             let progress = show::progress();
             progress.set_prefix(title);
-            let outcome = recipe::train(
-                &config,
-                Some(&self.out.join(method)),
-                "flex",
-                false,
-                &progress,
-            )?;
+            let sitting = Sitting {
+                progress: progress.clone(),
+                interrupt: interrupt.clone(),
+                ..Sitting::quiet("flex")
+            };
+            let outcome = recipe::train(&config, Some(&self.out.join(method)), &sitting)?;
             progress.finish_and_clear();
             results.push((title, outcome.result));
         }
@@ -70,12 +71,13 @@ impl Demo {
             let by_name: std::collections::BTreeMap<_, _> = results.into_iter().collect();
             return show::json(&by_name);
         }
-        println!(
+        say!(
             "synthetic task, {} training rows, {} development rows, one seed",
-            results[0].1.rows["train"], results[0].1.rows["dev"]
-        );
-        println!("{}", table(&results));
-        println!("{}", picture.display());
+            results[0].1.rows["train"],
+            results[0].1.rows["dev"]
+        )?;
+        say!("{}", table(&results))?;
+        say!("{}", picture.display())?;
         Ok(())
     }
 }

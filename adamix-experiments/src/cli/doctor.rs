@@ -37,17 +37,17 @@ impl Doctor {
                 "models": models, "glue": tasks,
             }));
         }
-        println!("adamix {}", env!("CARGO_PKG_VERSION"));
-        println!(
+        say!("adamix {}", env!("CARGO_PKG_VERSION"))?;
+        say!(
             "devices   {} ({threads} threads; {cpu})",
             crate::device::NAMES.join(", ")
-        );
-        println!("looked in {}", shared.display());
+        )?;
+        say!("looked in {}", shared.display())?;
         for (name, found) in models {
-            println!("model     {name}: {found}");
+            say!("model     {name}: {found}")?;
         }
         for (name, found) in tasks {
-            println!("data      {name}: {found}");
+            say!("data      {name}: {found}")?;
         }
         Ok(())
     }

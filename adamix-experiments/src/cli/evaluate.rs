@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use adamix_core::{merging, routing};
+use adamix_core::routing;
 use adamix_keys::Key;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -82,7 +82,7 @@ impl Evaluate {
         let state = format!("{:?}", self.state).to_lowercase();
         let (adapted, _) = base.with_adapter(&folder.file(&format!("adapter/{state}")), &device)?;
         let policy = routing::policy(&config.routing.policy).context("the run's routing policy")?;
-        let rule = merging::rule(&config.merging.rule).context("the run's merging rule")?;
+        let rule = config.merging.rule()?;
         let mode = match self.inference {
             Mode::Native => config.evaluation.inference,
             Mode::Merged => InferenceChoice::Merged,
@@ -100,7 +100,7 @@ impl Evaluate {
             key,
             batch_size: config.evaluation.batch_size,
         };
-        let evaluator = Evaluator::new(&adapted.model, &base, &mode, &device);
+        let evaluator = Evaluator::new(&adapted.model, &base, &mode, &device)?;
         let encodings = encode(
             &base.tokenizer,
             &data.dev,
@@ -108,7 +108,7 @@ impl Evaluate {
         )?;
         let progress = show::progress();
         progress.set_length(data.dev.len() as u64);
-        let predictions = evaluator.predict(&data.dev, &encodings, &progress)?;
+        let predictions = evaluator.predict(&data.dev, &encodings, &show::rows(&progress))?;
         progress.finish_and_clear();
         let metrics = predictions.score(&data.task, &data.dev, config.evaluation.regression_floor);
         if self.json {
@@ -116,13 +116,13 @@ impl Evaluate {
                 &json!({"task": data.task.name, "inference": inference, "state": state, "rows": data.dev.len(), "metrics": metrics}),
             );
         }
-        println!(
+        say!(
             "{} {:?} ({state}, {} rows)  {}",
             data.task.name,
             inference,
             data.dev.len(),
             show::metrics(&metrics)
-        );
+        )?;
         Ok(())
     }
 }

@@ -69,34 +69,34 @@ impl Inspect {
                 "backbone_bytes": 4 * account.backbone,
             }));
         }
-        println!("{what}");
+        say!("{what}")?;
         let row = |name: &str, count: usize, note: &str| {
-            println!("  {name:<12}{:>14}  {note}", grouped(count))
+            say!("  {name:<12}{:>14}  {note}", grouped(count))
         };
         row(
             "backbone",
             account.backbone,
             "frozen unless the method trains it",
-        );
-        row("experts", account.experts, "on sides with several experts");
-        row("shared", account.shared, "on sides with one projection");
-        row("head", account.head, "");
-        row("trained", account.trained, "moved by training");
+        )?;
+        row("experts", account.experts, "on sides with several experts")?;
+        row("shared", account.shared, "on sides with one projection")?;
+        row("head", account.head, "")?;
+        row("trained", account.trained, "moved by training")?;
         row(
             "merged",
             account.merged,
             "adaptation parameters when served (the paper's #Param)",
-        );
+        )?;
         row(
             "served",
             account.served(),
             "all parameters of the served model",
-        );
+        )?;
         row(
             "stored",
             account.stored_bytes(),
             "bytes on disk for one more task, f32, merged, with its head",
-        );
+        )?;
         Ok(())
     }
 

@@ -1,5 +1,13 @@
 //! The verbs of the program.
 
+/// A line on standard output, as `println!` takes it; to be followed by `?`.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::cli::show::out(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
+
+mod bench;
 mod demo;
 mod doctor;
 mod evaluate;
@@ -10,9 +18,13 @@ mod score;
 mod show;
 mod train;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::checkpoint::Busy;
+use crate::interrupt::Stopped;
 
 /// Train, merge and measure mixtures of adaptations (AdaMix) on frozen Transformers.
 #[derive(Debug, Parser)]
@@ -21,7 +33,9 @@ use clap::{Parser, Subcommand};
     version,
     about,
     after_help = "\
-Exit codes: 0 done; 1 the run or a file is at fault (one line on standard error says which); 2 the command line is.
+Exit codes: 0 done; 1 the run or a file is at fault (one line on standard error says which); 2 the command line is;
+3 stopped by SIGINT or SIGTERM, all is saved and the same command goes on; 4 another program works in the folder;
+130 and 143 stopped at once by a second SIGINT or SIGTERM.
 
 Examples:
   adamix demo
@@ -52,6 +66,8 @@ enum Verb {
     Pretrain(pretrain::Pretrain),
     /// Score generated text as the official programs do.
     Score(score::Score),
+    /// Time a training step or a forward pass on this machine.
+    Bench(bench::Bench),
     /// Say which devices, models and data the program finds.
     Doctor(doctor::Doctor),
 }
@@ -66,6 +82,7 @@ pub fn main() -> ExitCode {
         Verb::Inspect(verb) => verb.run(),
         Verb::Pretrain(verb) => verb.run(),
         Verb::Score(verb) => verb.run(),
+        Verb::Bench(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
     };
     match done {
@@ -82,8 +99,20 @@ pub fn main() -> ExitCode {
                     line += &cause;
                 }
             }
-            eprintln!("error: {line}");
-            ExitCode::FAILURE
+            // Nobody may be left to read it.
+            let _ = writeln!(std::io::stderr(), "error: {line}");
+            ExitCode::from(code(&error))
         }
+    }
+}
+
+/// The exit code of an error.
+fn code(error: &anyhow::Error) -> u8 {
+    if error.is::<Stopped>() {
+        3
+    } else if error.is::<Busy>() {
+        4
+    } else {
+        1
     }
 }

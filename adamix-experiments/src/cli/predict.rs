@@ -85,7 +85,7 @@ impl Predict {
         if self.json {
             return show::json(&json!({"rows": lines.len(), "output": self.output}));
         }
-        println!("{} rows -> {}", lines.len(), self.output.display());
+        say!("{} rows -> {}", lines.len(), self.output.display())?;
         Ok(())
     }
 
@@ -130,14 +130,14 @@ impl Predict {
         }
         let mode = Mode {
             inference: Inference::Merged,
-            rule: &Uniform,
+            rule: &Uniform {},
             key: Key::new(0),
             batch_size: self.batch_size,
         };
-        let evaluator = Evaluator::new(&model, base, &mode, device);
+        let evaluator = Evaluator::new(&model, base, &mode, device)?;
         let progress = show::progress();
         progress.set_length(examples.len() as u64);
-        let predictions = evaluator.predict(examples, encodings, &progress)?;
+        let predictions = evaluator.predict(examples, encodings, &show::rows(&progress))?;
         progress.finish_and_clear();
         let line = |((row, logits), encoding): ((&u32, &Vec<f32>), &Encoding)| {
             let label = match logits.as_slice() {

@@ -48,17 +48,21 @@ impl Pretrain {
         if self.json {
             return show::json(&record);
         }
-        println!(
+        say!(
             "{} parameters, {} steps, {} tokens",
-            record.parameters, record.steps, record.tokens
-        );
+            record.parameters,
+            record.steps,
+            record.tokens
+        )?;
         for part in &record.held_out {
-            println!(
+            say!(
                 "  {:<24} perplexity {:.1} at masked places (unigram {:.1})",
-                part.name, part.perplexity, part.unigram_perplexity
-            );
+                part.name,
+                part.perplexity,
+                part.unigram_perplexity
+            )?;
         }
-        println!("  {}", self.out.display());
+        say!("  {}", self.out.display())?;
         Ok(())
     }
 }

@@ -104,12 +104,15 @@ impl Score {
             }
             return show::json(&value);
         }
-        print(&scores);
+        print(&scores)?;
         for (name, compared) in comparison.into_iter().flatten() {
-            println!(
+            say!(
                 "{name:<10} difference {:+.4}  [{:+.4}, {:+.4}]  p = {:.4}",
-                compared.difference, compared.low, compared.high, compared.p_value
-            );
+                compared.difference,
+                compared.low,
+                compared.high,
+                compared.p_value
+            )?;
         }
         Ok(())
     }
@@ -121,26 +124,29 @@ fn tokenizer(name: &str) -> Result<sacre::Tokenizer, String> {
     serde_json::from_value(value).map_err(|_| format!("`{name}` is none of 13a, intl, char, none"))
 }
 
-fn print(scores: &Scores) {
+fn print(scores: &Scores) -> Result<()> {
     for score in &scores.scores {
         let value = score
             .value
             .map_or("-".to_owned(), |value| format!("{value:.4}"));
         match &score.interval {
-            Some(interval) => println!(
+            Some(interval) => say!(
                 "{:<10} {value}  [{:.4}, {:.4}]",
-                score.name, interval.low, interval.high
-            ),
-            None => println!("{:<10} {value}", score.name),
+                score.name,
+                interval.low,
+                interval.high
+            )?,
+            None => say!("{:<10} {value}", score.name)?,
         }
         for segment in score.segments.iter().flatten() {
-            println!("  {segment:.6}");
+            say!("  {segment:.6}")?;
         }
     }
     if let Some(signature) = &scores.signature {
-        println!("{signature}");
+        say!("{signature}")?;
     }
     for note in &scores.notes {
         eprintln!("note: {note}");
     }
+    Ok(())
 }

@@ -1,9 +1,10 @@
 //! What verbs print: progress while they work, a table or JSON when done.
 
-use std::io::IsTerminal;
+use std::fmt::Arguments;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
@@ -21,10 +22,28 @@ pub fn progress() -> ProgressBar {
     bar
 }
 
+/// Moves a bar by rows that are done.
+pub fn rows(progress: &ProgressBar) -> impl Fn(u64) -> Result<()> {
+    |rows| {
+        progress.inc(rows);
+        Ok(())
+    }
+}
+
+/// Text on standard output. A reader that goes away (`| head -1`) is no fault: it has what it wanted.
+pub fn out(text: Arguments<'_>) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_fmt(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("standard output cannot be written")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// One JSON document on standard output.
 pub fn json(value: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
+    say!("{}", serde_json::to_string_pretty(value)?)
 }
 
 /// `accuracy 0.8431  f1 0.8889`, with a dash where a metric is undefined.

@@ -1,6 +1,6 @@
 //! What is trained beside the head.
 
-use adamix_core::mixture::{Activation, Share};
+use adamix_core::adaptation::{Activation, Share};
 use serde::{Deserialize, Serialize};
 
 /// What is trained beside the head.

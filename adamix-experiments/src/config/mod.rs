@@ -2,6 +2,7 @@
 
 mod adaptation;
 mod backbone;
+mod checkpoint;
 mod custom;
 mod evaluation;
 mod input;
@@ -14,10 +15,11 @@ mod schedule;
 
 pub use adaptation::{Adaptation, Method};
 pub use backbone::Backbone;
+pub use checkpoint::Checkpoint;
 pub use custom::Custom;
 pub use evaluation::{Evaluation, InferenceChoice, RegressionFloor};
 pub use input::{EpochOrder, Input, Pad};
-pub use merging::Merging;
+pub use merging::{Merging, RuleOverride};
 pub use optimizer::Optimizer;
 pub use path::resolve_path;
 pub use read::{read, resolve};
@@ -61,6 +63,8 @@ pub struct RunConfig {
     pub schedule: Schedule,
     /// What is measured.
     pub evaluation: Evaluation,
+    /// How often the run saves where it is; not part of its id.
+    pub checkpoint: Checkpoint,
     /// The columns of a task of one's own.
     pub custom: Custom,
 }
@@ -85,6 +89,7 @@ impl Default for RunConfig {
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
             evaluation: Evaluation::default(),
+            checkpoint: Checkpoint::default(),
             custom: Custom::default(),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use adamix_core::{merging, routing};
+use adamix_core::routing;
 use anyhow::{Context, Result, bail, ensure};
 use toml::{Table, Value};
 
@@ -84,6 +84,8 @@ fn refuse_unknown(prefix: &str, given: &Table, known: &Table) -> Result<()> {
             format!("{prefix}.{name}")
         };
         match (value, known.get(name)) {
+            // The settings of a policy or a rule are checked by their owner.
+            (Value::Table(_), Some(Value::Table(free))) if free.is_empty() => {}
             (Value::Table(inner), Some(Value::Table(inner_known))) => {
                 refuse_unknown(&path, inner, inner_known)?
             }
@@ -168,6 +170,7 @@ fn check(config: &RunConfig) -> Result<()> {
         ("optimizer.epsilon", config.optimizer.epsilon),
         ("optimizer.max_grad_norm", config.optimizer.max_grad_norm),
         ("consistency.weight", config.consistency.weight),
+        ("checkpoint.minutes", config.checkpoint.minutes),
         (
             "adaptation.initializer_range",
             config.adaptation.initializer_range,
@@ -185,13 +188,7 @@ fn check(config: &RunConfig) -> Result<()> {
             routing::POLICIES.join(", ")
         );
     }
-    let rule = &config.merging.rule;
-    if merging::rule(rule).is_none() {
-        bail!(
-            "`merging.rule` is `{rule}`; known rules: {}",
-            merging::RULES.join(", ")
-        );
-    }
+    config.merging.rule()?;
     Ok(())
 }
 
@@ -215,7 +212,10 @@ mod tests {
         let config = read(None, &settings.map(str::to_owned)).unwrap();
         assert_eq!(config.optimizer.learning_rate, 3e-4);
         assert_eq!(config.task, "mrpc");
-        assert_eq!(config.adaptation.share, adamix_core::mixture::Share::None);
+        assert_eq!(
+            config.adaptation.share,
+            adamix_core::adaptation::Share::None
+        );
         assert!(config.backbone.train_pooler);
     }
 

@@ -1,11 +1,9 @@
-//! The base model of a run, and the model that training moves.
+//! The base model of a run, and what is put on it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use adamix_core::account::Account;
-use adamix_core::mixture::MixtureConfig;
-use adamix_core::parameter::{self, HostTensor};
+use adamix_core::adaptation::BottleneckConfig;
+use adamix_core::parameter;
 use adamix_data::{Task, Tokenizer};
 use adamix_keys::Key;
 use adamix_models::encoder::{
@@ -16,6 +14,7 @@ use adamix_models::hub::{HubError, Weights};
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 
+use super::adapted::Adapted;
 use crate::config::{Adaptation, Method, RunConfig};
 use crate::embedded;
 
@@ -61,7 +60,12 @@ impl Base {
     }
 
     /// The model of a run: backbone frozen, head and adaptation fresh from the run's keys.
-    pub fn adapted(&self, config: &RunConfig, outputs: usize, device: &Device) -> Result<Adapted> {
+    pub fn adapted(
+        &self,
+        config: &RunConfig,
+        outputs: usize,
+        device: &Device,
+    ) -> Result<Adapted<SequenceClassifier>> {
         let key = Key::new(config.seed).purpose("initialisation");
         let encoder = self.config.clone().with_dropout(config.backbone.dropout);
         let classifier = SequenceClassifierConfig {
@@ -86,7 +90,11 @@ impl Base {
     ///
     /// # Errors
     /// If the adapter was trained on another base, or does not fit.
-    pub fn with_adapter(&self, folder: &Path, device: &Device) -> Result<(Adapted, AdapterConfig)> {
+    pub fn with_adapter(
+        &self,
+        folder: &Path,
+        device: &Device,
+    ) -> Result<(Adapted<SequenceClassifier>, AdapterConfig)> {
         let (config, tensors) = adapter::load(folder)?;
         if config.base_hash != self.hash {
             let error = HubError::Base {
@@ -105,7 +113,7 @@ impl Base {
         };
         let mut model = classifier.load(&self.weights, Key::new(0), false, device)?;
         if let Some(shape) = config.mixture {
-            let mixture = MixtureConfig::new(self.config.hidden_size, shape.bottleneck)
+            let mixture = BottleneckConfig::new(self.config.hidden_size, shape.bottleneck)
                 .with_experts(shape.experts)
                 .with_share(shape.share)
                 .with_activation(shape.activation);
@@ -133,14 +141,14 @@ fn pooling_named(name: &str) -> Option<Pooling> {
 }
 
 /// The mixture of a method, or `None` where it has none. A single adapter is a mixture of one.
-pub fn mixture_config(adaptation: &Adaptation, hidden_size: usize) -> Option<MixtureConfig> {
+pub fn mixture_config(adaptation: &Adaptation, hidden_size: usize) -> Option<BottleneckConfig> {
     let experts = match adaptation.method {
         Method::Adamix => adaptation.experts,
         Method::Adapter => 1,
         Method::Head | Method::Full => return None,
     };
     Some(
-        MixtureConfig::new(hidden_size, adaptation.bottleneck)
+        BottleneckConfig::new(hidden_size, adaptation.bottleneck)
             .with_experts(experts)
             .with_share(adaptation.share)
             .with_activation(adaptation.activation)
@@ -148,49 +156,7 @@ pub fn mixture_config(adaptation: &Adaptation, hidden_size: usize) -> Option<Mix
     )
 }
 
-/// A model whose trained parameters are known by name, whatever becomes of its gradients.
-#[derive(Clone, Debug)]
-pub struct Adapted {
-    /// The model.
-    pub model: SequenceClassifier,
-    trained: BTreeSet<String>,
-}
-
-impl Adapted {
-    fn new(model: SequenceClassifier) -> Self {
-        let trained = parameter::parameters(&model)
-            .into_iter()
-            .filter(|p| p.trainable)
-            .map(|p| p.name);
-        Self {
-            trained: trained.collect(),
-            model,
-        }
-    }
-
-    /// What is trained, stored and served.
-    pub fn account(&self) -> Account {
-        Account::new(&parameter::parameters(&self.model), is_head)
-    }
-
-    /// The values of all that training moves.
-    pub fn values(&self) -> BTreeMap<String, HostTensor> {
-        parameter::export(&self.model, |info| self.trained.contains(&info.name))
-    }
-
-    /// The same model with these values.
-    pub fn with_values(&self, values: BTreeMap<String, HostTensor>) -> Result<Self> {
-        Ok(self.with_model(parameter::assign(self.model.clone(), values)?))
-    }
-
-    /// Another state of the model: later in training, or merged.
-    pub fn with_model(&self, model: SequenceClassifier) -> Self {
-        Self {
-            model,
-            trained: self.trained.clone(),
-        }
-    }
-
+impl Adapted<SequenceClassifier> {
     /// What `adamix_config.json` says of this model; `merged` for one whose banks are merged.
     pub fn describe(
         &self,
@@ -225,14 +191,4 @@ impl Adapted {
             max_length: config.input.max_length,
         }
     }
-
-    /// Writes the trained parameters as an adapter folder.
-    pub fn save(&self, folder: &Path, config: &AdapterConfig) -> Result<()> {
-        Ok(adapter::save(folder, config, &self.values())?)
-    }
-}
-
-/// Whether a parameter belongs to the task head. The pooler does not: it comes with the backbone.
-pub fn is_head(name: &str) -> bool {
-    name.starts_with("classifier.")
 }

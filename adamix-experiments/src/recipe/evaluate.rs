@@ -10,8 +10,7 @@ use adamix_models::pass::Pass;
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use indicatif::ProgressBar;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::base::Base;
 use super::step::input;
@@ -44,12 +43,29 @@ pub struct Evaluator {
 }
 
 /// The logits of a split, in its order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Predictions {
     /// Row ids.
     pub rows: Vec<u32>,
     /// One vector a row.
+    #[serde(with = "bits")]
     pub logits: Vec<Vec<f32>>,
+}
+
+/// Floats by their bits, so that those that are no numbers survive JSON.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(rows: &[Vec<f32>], to: S) -> Result<S::Ok, S::Error> {
+        let bits = |row: &Vec<f32>| row.iter().map(|v| v.to_bits()).collect::<Vec<u32>>();
+        to.collect_seq(rows.iter().map(bits))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Vec<f32>>, D::Error> {
+        let rows = Vec::<Vec<u32>>::deserialize(from)?;
+        let floats = |row: Vec<u32>| row.into_iter().map(f32::from_bits).collect();
+        Ok(rows.into_iter().map(floats).collect())
+    }
 }
 
 /// A line of `predictions/*.jsonl`: no text of the data set.
@@ -62,11 +78,19 @@ struct PredictionLine<'a> {
 
 impl Evaluator {
     /// Prepares a model; a merged one is built once, here.
-    pub fn new(model: &SequenceClassifier, base: &Base, mode: &Mode<'_>, device: &Device) -> Self {
+    ///
+    /// # Errors
+    /// If the rule cannot merge the model.
+    pub fn new(
+        model: &SequenceClassifier,
+        base: &Base,
+        mode: &Mode<'_>,
+        device: &Device,
+    ) -> Result<Self> {
         let merged = mode.inference == Inference::Merged;
-        Self {
+        Ok(Self {
             model: if merged {
-                model.merged(mode.rule)
+                model.merged(mode.rule)?
             } else {
                 model.valid()
             },
@@ -76,15 +100,15 @@ impl Evaluator {
             pad_id: base.tokenizer.pad_id,
             key: mode.key,
             device: device.clone().without_autodiff(),
-        }
+        })
     }
 
-    /// The logits of all examples.
+    /// The logits of all examples. `watch` hears after each batch how many rows it had, and may end it all.
     pub fn predict(
         &self,
         examples: &[Example],
         encodings: &[Encoding],
-        progress: &ProgressBar,
+        watch: &dyn Fn(u64) -> Result<()>,
     ) -> Result<Predictions> {
         let lengths: Vec<u32> = encodings.iter().map(|e| e.len() as u32).collect();
         let mut logits = vec![Vec::new(); examples.len()];
@@ -105,7 +129,7 @@ impl Evaluator {
             for (index, row) in indices.iter().zip(values.chunks(width)) {
                 logits[*index as usize] = row.to_vec();
             }
-            progress.inc(indices.len() as u64);
+            watch(indices.len() as u64)?;
         }
         Ok(Predictions {
             rows: examples.iter().map(|e| e.id).collect(),

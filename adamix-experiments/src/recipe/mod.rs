@@ -1,15 +1,25 @@
-//! One run, read top to bottom: [`train`] calls the parts in the order in which they happen.
+//! One run, read top to bottom: [`train`] calls the parts in the order in which they happen. The loop is the
+//! [`Driver`]'s; what is trained in it implements [`Training`].
 
+mod adapted;
 mod base;
+mod classification;
 mod data;
+mod driver;
 mod evaluate;
+mod records;
 mod schedule;
+mod sitting;
 mod step;
 mod trace;
 mod train;
 
-pub use base::{Adapted, Base, is_head, mixture_config};
+pub use adapted::{Adapted, is_head};
+pub use base::{Base, mixture_config};
 pub use data::{TaskData, encode, number_of_steps};
+pub use driver::{Driver, Finished, Micros, Training};
 pub use evaluate::{Evaluator, Mode, Predictions, argmax};
 pub use schedule::learning_rate;
+pub use sitting::Sitting;
+pub use trace::{MicroTrace, StepTrace};
 pub use train::{Outcome, train};

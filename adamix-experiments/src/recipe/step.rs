@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use adamix_core::objective::StepLoss;
 use adamix_core::optimizer::{self, AdamW, NamedGradients};
-use adamix_core::parameter;
+use adamix_core::parameter::{self, HostTensor};
 use adamix_core::routing::{self, Routes, RoutingPolicy, Site};
 use adamix_data::{Batch, Encoding, Example, Task, collate};
 use adamix_keys::Key;
 use adamix_models::encoder::{EncoderConfig, EncoderInput, SequenceClassifier};
+use adamix_models::hub::fault;
 use adamix_models::pass::{Pass, PassDropout};
 use anyhow::{Result, bail};
 use burn::tensor::Device;
@@ -126,12 +127,21 @@ impl Trainer<'_> {
             .consistency
             .clone()
             .map(|l| f64::from(l.into_scalar::<f32>()));
-        let total = f64::from(loss.total.clone().into_scalar::<f32>());
+        fault::point("micro");
+        let total = match fault::strikes("loss") {
+            true => f64::NAN,
+            false => f64::from(loss.total.clone().into_scalar::<f32>()),
+        };
         if !total.is_finite() {
-            bail!(
-                "step {step}: the loss is {total} (rows {:?}); nothing was updated. Look for NaN in the base model, or lower optimizer.learning_rate",
-                batch.rows
-            );
+            match parameter_not_finite(model) {
+                Some(name) => bail!(
+                    "step {step}: the loss is {total}; `{name}` of the model holds a value that is not finite"
+                ),
+                None => bail!(
+                    "step {step}: the loss is {total} (rows {:?}); nothing was updated. A smaller optimizer.learning_rate may help",
+                    batch.rows
+                ),
+            }
         }
         let mut tape = loss.total.backward();
         let found = parameter::gradients(model, &mut tape);
@@ -172,6 +182,14 @@ impl Trainer<'_> {
             dropout,
         }
     }
+}
+
+/// The first parameter that holds a value which is not finite.
+fn parameter_not_finite(model: &SequenceClassifier) -> Option<String> {
+    let bad = |tensor: &HostTensor| tensor.values.iter().any(|v| !v.is_finite());
+    parameter::export(model, |_| true)
+        .into_iter()
+        .find_map(|(name, tensor)| bad(&tensor).then_some(name))
 }
 
 fn first_not_finite(gradients: &NamedGradients) -> String {

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::record::{Gold, Record};
 use crate::config::RunConfig;
-use crate::run::chosen;
+use crate::run::rerun;
 
 /// All records of a results folder.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +65,7 @@ impl Records {
 
     /// The record of a config.
     pub fn of(&self, config: &RunConfig) -> Option<&Record> {
-        self.by_spec.get(&spec_of(&chosen(config)))
+        self.by_spec.get(&spec_of(&rerun(config)))
     }
 
     /// All records, in the order of their configs' hashes.

@@ -6,6 +6,7 @@ use adamix_models::hub::write;
 use anyhow::{Context, Result, bail};
 
 use super::{Identity, JsonLines, RunResult};
+use crate::checkpoint::{Store, lock};
 use crate::config::{self, RunConfig};
 
 /// A run's folder.
@@ -17,8 +18,8 @@ pub struct RunFolder {
 /// What a folder says to a run that wants it.
 #[derive(Debug)]
 pub enum Started {
-    /// It is the run's own, empty.
-    New(RunFolder),
+    /// It is the run's own: empty, or with a checkpoint of this very run.
+    Mine(RunFolder, Store),
     /// This very run is already there, whole.
     Done(Box<RunResult>),
 }
@@ -35,42 +36,63 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Takes a folder for a run. A whole run of the same identity is returned as it is; the remains of one
-    /// that did not finish are written anew; another run's folder is refused.
+    /// Takes a folder for a run. A whole run of the same identity is returned as it is; a checkpoint of it is
+    /// gone on from; the remains of one that never got that far are written anew; another run's folder is
+    /// refused.
     pub fn start(path: &Path, config: &RunConfig, identity: &Identity) -> Result<Started> {
         let folder = Self {
             path: path.to_owned(),
         };
-        if folder.file("result.json").is_file() {
-            let result = folder.result()?;
-            if result.identity == *identity {
-                return Ok(Started::Done(Box::new(result)));
-            }
-            bail!(
-                "{}: holds another run ({}); choose another --out",
-                path.display(),
-                result.identity.id
-            );
+        if let Some(result) = folder.whole(identity)? {
+            Store::discard(path);
+            return Ok(Started::Done(result));
         }
-        let occupied = path
-            .read_dir()
-            .is_ok_and(|mut entries| entries.next().is_some());
-        if occupied && !folder.file("run.toml").is_file() {
+        if !folder.file("run.toml").is_file() && folder.is_foreign() {
             bail!(
                 "{}: not empty and not a run folder; choose another --out",
                 path.display()
             );
         }
-        if occupied {
+        let store = Store::claim(path, identity.origin(config))?;
+        // Another program may have ended this run before the folder was free.
+        if let Some(result) = folder.whole(identity)? {
+            return Ok(Started::Done(result));
+        }
+        if !store.exists() {
+            store.remove()?;
             folder.clear()?;
         }
-        std::fs::create_dir_all(path)
-            .with_context(|| format!("{}: cannot be created", path.display()))?;
         write::atomic(
             &folder.file("run.toml"),
             toml::to_string(config)?.as_bytes(),
         )?;
-        Ok(Started::New(folder))
+        Ok(Started::Mine(folder, store))
+    }
+
+    /// The result of this very run, if the folder holds it.
+    fn whole(&self, identity: &Identity) -> Result<Option<Box<RunResult>>> {
+        if !self.file("result.json").is_file() {
+            return Ok(None);
+        }
+        let result = self.result()?;
+        if result.identity == *identity {
+            return Ok(Some(Box::new(result)));
+        }
+        bail!(
+            "{}: holds another run ({}); choose another --out",
+            self.path.display(),
+            result.identity.id
+        );
+    }
+
+    /// Whether somebody else's files are in it: other than what a run leaves that was killed while it wrote
+    /// its config.
+    fn is_foreign(&self) -> bool {
+        let ours = [lock::FILE, "run.toml.tmp"];
+        let entries = self.path.read_dir().into_iter().flatten().flatten();
+        entries
+            .map(|entry| entry.file_name())
+            .any(|name| !ours.iter().any(|known| name == *known))
     }
 
     /// Removes what a run that did not finish left, so that nothing of it is taken for the new one's.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::config::RunConfig;
+use crate::checkpoint::Origin;
+use crate::config::{Checkpoint, RunConfig};
 
 /// Raised by hand when the same config would no longer give the same numbers.
 pub const SEMANTICS: u32 = 1;
@@ -26,12 +27,7 @@ impl Identity {
     /// a key which is added later does not make another run of every run before; a default that changes its
     /// meaning raises [`SEMANTICS`].
     pub fn new(config: &RunConfig, base_hash: &str, data_hash: &str) -> Self {
-        let plain = RunConfig {
-            data: String::new(),
-            model: String::new(),
-            ..config.clone()
-        };
-        let text = toml::to_string(&chosen(&plain)).expect("a table serialises");
+        let text = toml::to_string(&chosen(config)).expect("a table serialises");
         let whole = format!("{SEMANTICS}\n{base_hash}\n{data_hash}\n{text}");
         Self {
             id: blake3::hash(whole.as_bytes()).to_hex()[..16].to_owned(),
@@ -40,15 +36,42 @@ impl Identity {
             semantics: SEMANTICS,
         }
     }
+
+    /// The same, key by key: what a checkpoint of the run carries.
+    pub fn origin(&self, config: &RunConfig) -> Origin {
+        let inputs = [
+            ("the base model's hash", self.base_hash.as_str()),
+            ("the data's hash", &self.data_hash),
+            ("the meaning of runs", &self.semantics.to_string()),
+        ];
+        Origin::new(&chosen(config), &inputs)
+    }
 }
 
-/// The keys of a config that differ from their defaults.
-pub fn chosen(config: &RunConfig) -> Table {
+/// The keys that decide the outcome and are not as the defaults are.
+fn chosen(config: &RunConfig) -> Table {
+    let plain = RunConfig {
+        data: String::new(),
+        model: String::new(),
+        checkpoint: Checkpoint::default(),
+        ..config.clone()
+    };
+    let table = |config| Table::try_from(config).expect("a config is a table");
+    difference(table(plain), &table(RunConfig::default()))
+}
+
+/// The keys of a config that differ from their defaults, the places of model and data among them: with these a run
+/// is run again.
+pub fn rerun(config: &RunConfig) -> Table {
     let table = |config: &RunConfig| Table::try_from(config).expect("a config is a table");
-    difference(table(config), &table(&RunConfig::default()))
+    let plain = RunConfig {
+        checkpoint: Checkpoint::default(),
+        ..config.clone()
+    };
+    difference(table(&plain), &table(&RunConfig::default()))
 }
 
-/// The part of a table that is not as the defaults are.
+/// The part of a config that is not as the defaults are.
 fn difference(given: Table, default: &Table) -> Table {
     let differs = |(name, value): (String, Value)| match (value, default.get(&name)) {
         (Value::Table(given), Some(Value::Table(default))) => {
@@ -69,17 +92,26 @@ mod tests {
     fn only_what_differs_from_the_defaults_counts() {
         let mut config = RunConfig::default();
         config.optimizer.learning_rate = 0.5;
+        let table = |config: &RunConfig| Table::try_from(config).unwrap();
+        let chosen = difference(table(&config), &table(&RunConfig::default()));
         assert_eq!(
-            toml::to_string(&chosen(&config)).unwrap(),
+            toml::to_string(&chosen).unwrap(),
             "[optimizer]\nlearning_rate = 0.5\n"
         );
     }
 
     #[test]
-    fn contents_count_and_paths_do_not() {
+    fn contents_count_and_paths_and_checkpoints_do_not() {
         let config = RunConfig::default();
         let elsewhere = RunConfig {
             data: "/elsewhere".to_owned(),
+            ..config.clone()
+        };
+        let often = RunConfig {
+            checkpoint: Checkpoint {
+                steps: 1,
+                minutes: 0.0,
+            },
             ..config.clone()
         };
         let other = RunConfig {
@@ -88,6 +120,7 @@ mod tests {
         };
         let id = |config: &RunConfig, data: &str| Identity::new(config, "base", data).id;
         assert_eq!(id(&config, "d"), id(&elsewhere, "d"));
+        assert_eq!(id(&config, "d"), id(&often, "d"));
         assert_ne!(id(&config, "d"), id(&other, "d"));
         assert_ne!(id(&config, "d"), id(&config, "e"));
     }

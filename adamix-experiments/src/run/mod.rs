@@ -5,5 +5,5 @@ mod id;
 mod records;
 
 pub use folder::{RunFolder, Started};
-pub use id::{Identity, SEMANTICS, chosen};
+pub use id::{Identity, SEMANTICS, rerun};
 pub use records::{AccountRecord, JsonLines, Measured, Metrics, RunResult};

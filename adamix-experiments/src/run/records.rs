@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use adamix_core::account::Account;
 use adamix_core::routing::Inference;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::Identity;
@@ -99,6 +99,8 @@ impl From<Account> for AccountRecord {
 pub struct JsonLines {
     path: PathBuf,
     writer: BufWriter<File>,
+    /// Bytes so far, those of an earlier sitting included.
+    length: u64,
 }
 
 impl JsonLines {
@@ -109,13 +111,44 @@ impl JsonLines {
         Ok(Self {
             path: path.to_owned(),
             writer: BufWriter::new(file),
+            length: 0,
+        })
+    }
+
+    /// Opens a file to add to its first `length` bytes; what is behind them goes.
+    ///
+    /// # Errors
+    /// If the file is gone or shorter than that.
+    pub fn resume(path: &Path, length: u64) -> Result<Self> {
+        let open = || -> std::io::Result<(File, u64)> {
+            let mut file = File::options().write(true).open(path)?;
+            let found = file.metadata()?.len();
+            if found >= length {
+                file.set_len(length)?;
+                file.seek(SeekFrom::End(0))?;
+            }
+            Ok((file, found))
+        };
+        let (file, found) =
+            open().with_context(|| format!("{}: cannot be gone on with", path.display()))?;
+        ensure!(
+            found >= length,
+            "{}: has {found} bytes, {length} at the checkpoint; put the file back, or remove checkpoint/ to begin the run again",
+            path.display()
+        );
+        Ok(Self {
+            path: path.to_owned(),
+            writer: BufWriter::new(file),
+            length,
         })
     }
 
     /// Adds a line.
     pub fn write(&mut self, value: &impl Serialize) -> Result<()> {
-        let line = serde_json::to_string(value)?;
-        writeln!(self.writer, "{line}")
+        let line = serde_json::to_string(value)? + "\n";
+        self.length += line.len() as u64;
+        self.writer
+            .write_all(line.as_bytes())
             .with_context(|| format!("{}: cannot be written", self.path.display()))
     }
 
@@ -124,5 +157,23 @@ impl JsonLines {
         self.writer
             .flush()
             .with_context(|| format!("{}: cannot be written", self.path.display()))
+    }
+
+    /// Hands all lines to the disk and gives the file's length.
+    ///
+    /// # Errors
+    /// If they cannot be written, or the file is no longer there as it was written.
+    pub fn settle(&mut self) -> Result<u64> {
+        self.flush()?;
+        let path = &self.path;
+        let sync = self.writer.get_ref().sync_data();
+        sync.with_context(|| format!("{}: cannot be written", path.display()))?;
+        let found = std::fs::metadata(path).map(|m| m.len()).unwrap_or(0);
+        ensure!(
+            found == self.length,
+            "{}: was removed or changed while the run wrote it",
+            path.display()
+        );
+        Ok(self.length)
     }
 }

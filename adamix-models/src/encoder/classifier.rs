@@ -1,8 +1,8 @@
 //! Sequence classification and regression on an encoder, with or without mixtures in its layers.
 
+use adamix_core::adaptation::BottleneckConfig;
 use adamix_core::linear::Linear;
-use adamix_core::merging::MergeRule;
-use adamix_core::mixture::MixtureConfig;
+use adamix_core::merging::{MergeError, MergeRule};
 use adamix_core::parameter::Named;
 use adamix_core::routing::Site;
 use adamix_keys::Key;
@@ -149,7 +149,7 @@ impl SequenceClassifier {
     /// Puts a fresh mixture into the feed-forward output of every layer.
     pub fn attach(
         mut self,
-        config: &MixtureConfig,
+        config: &BottleneckConfig,
         key: Key,
         device: &burn::tensor::Device,
     ) -> Self {
@@ -174,16 +174,19 @@ impl SequenceClassifier {
     }
 
     /// The model that serves: every mixture made one module by `rule`, outside autodiff.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
+    ///
+    /// # Errors
+    /// If the rule cannot merge one of them.
+    pub fn merged(&self, rule: &dyn MergeRule) -> Result<Self, MergeError> {
         let mut model = self.valid();
-        for layer in &mut model.base.encoder.layer {
-            layer.output.adamix = layer
-                .output
-                .adamix
-                .as_ref()
-                .map(|mixture| mixture.merged(rule));
+        for i in 0..model.base.encoder.layer.len() {
+            let path = format!("{}.adamix", model.base.output_site(i));
+            let output = &mut model.base.encoder.layer[i].output;
+            if let Some(mixture) = &output.adamix {
+                output.adamix = Some(mixture.merged(rule, &path)?);
+            }
         }
-        model
+        Ok(model)
     }
 
     /// Logits of a batch.

@@ -1,7 +1,7 @@
 //! One layer: attention, then the feed-forward block whose output AdaMix adapts.
 
+use adamix_core::adaptation::Bottleneck;
 use adamix_core::linear::Linear;
-use adamix_core::mixture::Mixture;
 use burn::module::Module;
 use burn::tensor::Tensor;
 
@@ -22,7 +22,7 @@ pub struct LayerOutput {
     /// `[intermediate, hidden]`.
     pub dense: Linear,
     /// The mixture of adapters, on the projection's output before dropout, residual and norm.
-    pub adamix: Option<Mixture>,
+    pub adamix: Option<Bottleneck>,
     /// Over the sum with the residual stream.
     pub LayerNorm: LayerNorm,
     dropout: f64,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use adamix_core::mixture::{Activation, MixtureConfig};
+use adamix_core::adaptation::{Activation, BottleneckConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::hub::HubError;
@@ -266,8 +266,8 @@ impl Gpt2Config {
 
     /// A bottleneck adapter of this width with the tanh GELU that GPT-2's adapters have; the released code
     /// always has bottleneck 8 and 8 experts.
-    pub fn adapter(&self, bottleneck: usize) -> MixtureConfig {
-        MixtureConfig::new(self.n_embd, bottleneck)
+    pub fn adapter(&self, bottleneck: usize) -> BottleneckConfig {
+        BottleneckConfig::new(self.n_embd, bottleneck)
             .with_activation(Activation::GeluTanh)
             .with_experts(8)
     }

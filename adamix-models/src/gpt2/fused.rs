@@ -1,7 +1,7 @@
 //! The one map that makes queries, keys and values, and the low-rank mixture on it.
 
-use adamix_core::low_rank::{LowRankConfig, LowRankMixture};
-use adamix_core::merging::MergeRule;
+use adamix_core::adaptation::{LowRank, LowRankConfig};
+use adamix_core::merging::{MergeError, MergeRule};
 use adamix_core::random::Initializer;
 use adamix_core::routing::Decision;
 use adamix_keys::Key;
@@ -16,9 +16,9 @@ use crate::pass::Pass;
 #[derive(Module, Debug)]
 pub struct FusedLowRank {
     /// Of the queries.
-    pub q: LowRankMixture,
+    pub q: LowRank,
     /// Of the values.
-    pub v: LowRankMixture,
+    pub v: LowRank,
     dropout: f64,
 }
 
@@ -49,13 +49,16 @@ impl FusedLowRank {
         ]
     }
 
-    /// Both parts merged by `rule`.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
-        Self {
-            q: self.q.merged(rule),
-            v: self.v.merged(rule),
+    /// Both parts merged by `rule`; `module` is the path of both.
+    ///
+    /// # Errors
+    /// If the rule cannot merge one of them.
+    pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
+        Ok(Self {
+            q: self.q.merged(rule, &format!("{module}.q"))?,
+            v: self.v.merged(rule, &format!("{module}.v"))?,
             dropout: 0.0,
-        }
+        })
     }
 }
 

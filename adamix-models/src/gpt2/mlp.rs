@@ -1,6 +1,6 @@
 //! The feed-forward half of a block, whose output AdaMix's adapters sit on.
 
-use adamix_core::mixture::{Activation, Mixture};
+use adamix_core::adaptation::{Activation, Bottleneck};
 use burn::module::Module;
 use burn::tensor::Tensor;
 
@@ -16,7 +16,7 @@ pub struct Mlp {
     /// `[inner, width]`.
     pub c_proj: Conv1D,
     /// The mixture of adapters, on the projection's output before dropout and residual.
-    pub adamix: Option<Mixture>,
+    pub adamix: Option<Bottleneck>,
     #[module(skip)]
     activation: Activation,
     dropout: f64,

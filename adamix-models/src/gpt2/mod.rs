@@ -23,9 +23,8 @@ pub use input::{DecoderInput, InputError};
 pub use mlp::Mlp;
 pub use transformer::{EmbeddingTable, Transformer};
 
-use adamix_core::low_rank::LowRankConfig;
-use adamix_core::merging::MergeRule;
-use adamix_core::mixture::MixtureConfig;
+use adamix_core::adaptation::{BottleneckConfig, LowRankConfig};
+use adamix_core::merging::{MergeError, MergeRule};
 use adamix_core::parameter::Named;
 use adamix_core::routing::Site;
 use adamix_keys::Key;
@@ -107,7 +106,7 @@ impl Gpt2 {
 
     /// Puts a fresh mixture of adapters behind the feed-forward half of every layer
     /// ([`Gpt2Config::adapter`] gives the released shape).
-    pub fn attach_adapters(mut self, config: &MixtureConfig, key: Key, device: &Device) -> Self {
+    pub fn attach_adapters(mut self, config: &BottleneckConfig, key: Key, device: &Device) -> Self {
         for (i, block) in self.transformer.h.iter_mut().enumerate() {
             let key = key.purpose(&Self::mlp_site(i));
             block.mlp.adamix = Some(config.init(key, device));
@@ -153,17 +152,23 @@ impl Gpt2 {
         sites
     }
 
-    /// The model that serves: every mixture made one module by `rule`, each of its sides on its own,
-    /// outside autodiff.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
+    /// The model that serves: every mixture made one module by `rule`, outside autodiff.
+    ///
+    /// # Errors
+    /// If the rule cannot merge one of them.
+    pub fn merged(&self, rule: &dyn MergeRule) -> Result<Self, MergeError> {
         let mut model = self.valid();
-        for block in &mut model.transformer.h {
-            let low_rank = &mut block.attn.c_attn.adamix;
-            *low_rank = low_rank.as_ref().map(|mixture| mixture.merged(rule));
-            let adapter = &mut block.mlp.adamix;
-            *adapter = adapter.as_ref().map(|mixture| mixture.merged(rule));
+        for (i, block) in model.transformer.h.iter_mut().enumerate() {
+            if let Some(mixture) = &block.attn.c_attn.adamix {
+                let path = format!("{}.adamix", Self::attention_site(i));
+                block.attn.c_attn.adamix = Some(mixture.merged(rule, &path)?);
+            }
+            if let Some(mixture) = &block.mlp.adamix {
+                let path = format!("{}.adamix", Self::mlp_site(i));
+                block.mlp.adamix = Some(mixture.merged(rule, &path)?);
+            }
         }
-        model
+        Ok(model)
     }
 
     /// Vocabulary logits of hidden states.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use adamix_core::mixture::{Activation, Share};
+use adamix_core::adaptation::{Activation, Share};
 use adamix_core::parameter::HostTensor;
 use serde::{Deserialize, Serialize};
 

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use adamix_core::parameter::HostTensor;
 use serde::Deserialize;
 
 use super::HubError;
@@ -127,6 +128,16 @@ impl Weights {
             TensorFile::Safetensors(f) => f.read(name),
             TensorFile::Pytorch(f) => f.read(name),
         }
+    }
+
+    /// A tensor of whatever shape it has.
+    ///
+    /// # Errors
+    /// If it is absent, not of floats, or its file cannot be read.
+    pub fn tensor(&self, name: &str) -> Result<HostTensor, HubError> {
+        let shape = self.shape(name).unwrap_or_default().to_vec();
+        let values = self.read(name, &shape)?;
+        Ok(HostTensor { shape, values })
     }
 
     /// The tensors that nobody read, such as `position_ids` or a head of another task.

@@ -10,9 +10,10 @@ use half::f16;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::HubError;
+use super::{HubError, fault};
 
-/// Writes a file through a temporary sibling: synced, then renamed into place.
+/// Writes a file through a temporary sibling: synced, then renamed into place, and the place synced too, so
+/// that after a loss of power a later write is never there without an earlier one.
 pub fn atomic(path: &Path, bytes: &[u8]) -> Result<(), HubError> {
     let io = |source| HubError::Io {
         path: path.to_owned(),
@@ -21,14 +22,21 @@ pub fn atomic(path: &Path, bytes: &[u8]) -> Result<(), HubError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let sibling = path.with_file_name(name);
+    let label = path.file_name().unwrap_or_default().to_string_lossy();
     let write = || -> std::io::Result<()> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
+        let folder = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
         let mut file = File::create(&sibling)?;
-        file.write_all(bytes)?;
+        let (half, rest) = bytes.split_at(bytes.len() / 2);
+        file.write_all(half)?;
+        fault::write(&format!("write {label}"))?;
+        file.write_all(rest)?;
         file.sync_all()?;
-        fs::rename(&sibling, path)
+        fault::write(&format!("rename {label}"))?;
+        fs::rename(&sibling, path)?;
+        // Not every file system syncs folders.
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        Ok(())
     };
     write().map_err(|error| {
         let _ = fs::remove_file(&sibling);

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 here=paper-results/laptop/foundation
+program=${ADAMIX:-target/release/adamix}
 
 run() { # task method seed learning-rate [further settings]
     local task=$1 method=$2 seed=$3 rate=$4
@@ -14,7 +15,7 @@ run() { # task method seed learning-rate [further settings]
         settings+=(--set "$setting")
         name+=-${setting#*=}
     done
-    target/release/adamix train --config "$here/$task.toml" --out "$here/runs/$name" --trace \
+    "$program" train --config "$here/$task.toml" --out "$here/runs/$name" --trace \
         --set "adaptation.method=$method" --set "seed=$seed" --set "optimizer.learning_rate=$rate" "${settings[@]}"
 }
 
@@ -26,11 +27,11 @@ task() { # task seed
 }
 
 task mrpc 1
-for pooling in cls pooler; do
-    run mrpc head 1 5e-3 "backbone.pooling=$pooling"
-done
-run mrpc head 1 5e-3 backbone.pooling=pooler backbone.train_pooler=true
 task stsb 1
 task rte 1
 task mrpc 2
 task mrpc 3
+for pooling in cls pooler; do
+    run mrpc head 1 5e-3 "backbone.pooling=$pooling"
+done
+run mrpc head 1 5e-3 backbone.pooling=pooler backbone.train_pooler=true

@@ -1,6 +1,7 @@
 //! What can go wrong between files and scores.
 
 use super::meteor::MeteorError;
+use crate::error::DataError;
 use std::path::PathBuf;
 
 /// Why texts could not be scored. Every message names the file and line at fault.
@@ -69,6 +70,9 @@ pub enum ScoreError {
     /// There is nothing to score.
     #[error("there are no segments to score")]
     Empty,
+    /// A data set's own file is at fault.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// METEOR alone was asked for, and cannot be computed.
     #[error(transparent)]
     Meteor(#[from] MeteorError),

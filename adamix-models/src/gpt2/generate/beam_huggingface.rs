@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::candidates::{Best, LogSoftmax};
 use super::ngram::ban_repeated;
 use super::session::{Logits, Session};
-use super::{GenerateError, Hypothesis, require};
-use crate::gpt2::Gpt2;
+use super::{GenerateError, Hypothesis, Served, require};
 
 /// When a search with enough finished hypotheses ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,9 +62,9 @@ impl HuggingFaceBeam {
     ///
     /// # Errors
     /// If a setting is out of range or a prompt does not fit the model.
-    pub fn search(
+    pub fn search<'a>(
         &self,
-        model: &Gpt2,
+        model: impl Into<Served<'a>>,
         prompts: &[&[u32]],
     ) -> Result<Vec<Hypothesis>, GenerateError> {
         require(self.beams > 0, "beams", self.beams, "at least 1")?;
@@ -86,7 +85,8 @@ impl HuggingFaceBeam {
         if prompts.is_empty() {
             return Ok(found);
         }
-        let (mut session, mut logits) = Session::start(model, prompts, limit)?;
+        let served = model.into();
+        let (mut session, mut logits) = Session::start(&served, prompts, limit)?;
         let start = |prompt| Search {
             prompt,
             live: vec![Beam {

@@ -7,8 +7,7 @@
 use super::candidates::{Best, LogSoftmax};
 use super::ngram::ban_repeated;
 use super::session::{Logits, Session};
-use super::{GenerateError, Hypothesis, require};
-use crate::gpt2::Gpt2;
+use super::{GenerateError, Hypothesis, Served, require};
 
 /// Beam search with the released semantics.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,18 +52,18 @@ impl ReleasedBeam {
     ///
     /// # Errors
     /// If a setting is out of range or a prompt does not fit the model.
-    pub fn search(
+    pub fn search<'a>(
         &self,
-        model: &Gpt2,
+        model: impl Into<Served<'a>>,
         prompts: &[&[u32]],
     ) -> Result<Vec<Hypothesis>, GenerateError> {
-        self.search_with(model, prompts, true)
+        self.search_with(&model.into(), prompts, true)
     }
 
     /// `stop_early` leaves out steps that cannot change the result.
     fn search_with(
         &self,
-        model: &Gpt2,
+        served: &Served<'_>,
         prompts: &[&[u32]],
         stop_early: bool,
     ) -> Result<Vec<Hypothesis>, GenerateError> {
@@ -82,7 +81,7 @@ impl ReleasedBeam {
         if prompts.is_empty() {
             return Ok(Vec::new());
         }
-        let (mut session, mut logits) = Session::start(model, prompts, limit)?;
+        let (mut session, mut logits) = Session::start(served, prompts, limit)?;
         let start = |prompt| Search {
             prompt,
             live: vec![Beam {
@@ -184,7 +183,7 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::gpt2::Gpt2Config;
+    use crate::gpt2::{Gpt2, Gpt2Config};
     use crate::hub::Source;
 
     #[test]
@@ -204,7 +203,9 @@ mod tests {
                     new_tokens: 20,
                     end: (0..6).collect(),
                 };
-                let full = beam.search_with(&model, &prompts, false).unwrap();
+                let full = beam
+                    .search_with(&Served::from(&model), &prompts, false)
+                    .unwrap();
                 let early = beam.search(&model, &prompts).unwrap();
                 // A product over fewer rows may round differently.
                 for (early, full) in early.iter().zip(&full) {

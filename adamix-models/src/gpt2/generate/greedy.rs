@@ -2,8 +2,7 @@
 
 use super::candidates::LogSoftmax;
 use super::session::Session;
-use super::{GenerateError, Hypothesis, require};
-use crate::gpt2::Gpt2;
+use super::{GenerateError, Hypothesis, Served, require};
 
 /// Greedy decoding.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,13 +18,13 @@ impl Greedy {
     ///
     /// # Errors
     /// If a setting is out of range or a prompt does not fit the model.
-    pub fn search(
+    pub fn search<'a>(
         &self,
-        model: &Gpt2,
+        model: impl Into<Served<'a>>,
         prompts: &[&[u32]],
     ) -> Result<Vec<Hypothesis>, GenerateError> {
         continue_each(
-            model,
+            &model.into(),
             prompts,
             self.new_tokens,
             &self.end,
@@ -41,7 +40,7 @@ impl Greedy {
 /// Continues every prompt by tokens that `choose` takes from (prompt, step, logits), until an end token or
 /// the limit.
 pub(super) fn continue_each(
-    model: &Gpt2,
+    served: &Served<'_>,
     prompts: &[&[u32]],
     new_tokens: usize,
     end: &[u32],
@@ -56,7 +55,7 @@ pub(super) fn continue_each(
     if prompts.is_empty() {
         return Ok(found);
     }
-    let (mut session, mut logits) = Session::start(model, prompts, new_tokens)?;
+    let (mut session, mut logits) = Session::start(served, prompts, new_tokens)?;
     // The prompt that each row belongs to.
     let mut rows: Vec<usize> = (0..prompts.len()).collect();
     for step in 0..new_tokens {

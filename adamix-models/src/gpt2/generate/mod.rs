@@ -10,6 +10,7 @@ mod distinct;
 mod greedy;
 mod ngram;
 mod sample;
+mod served;
 mod session;
 
 pub use beam_huggingface::{EarlyStopping, HuggingFaceBeam};
@@ -17,6 +18,7 @@ pub use beam_released::ReleasedBeam;
 pub use distinct::once_each;
 pub use greedy::Greedy;
 pub use sample::Sample;
+pub use served::Served;
 
 use thiserror::Error;
 

@@ -3,8 +3,7 @@
 use adamix_keys::Key;
 
 use super::greedy::continue_each;
-use super::{GenerateError, Hypothesis, require};
-use crate::gpt2::Gpt2;
+use super::{GenerateError, Hypothesis, Served, require};
 
 /// Sampling from the tempered distribution, cut to its `top_k` likeliest tokens, then to the smallest set
 /// that holds `top_p` of what is left.
@@ -29,9 +28,9 @@ impl Sample {
     /// # Errors
     /// If a setting is out of range, a prompt does not fit the model, or `examples` are not as many as the
     /// prompts.
-    pub fn search(
+    pub fn search<'a>(
         &self,
-        model: &Gpt2,
+        model: impl Into<Served<'a>>,
         prompts: &[&[u32]],
         examples: &[u64],
         key: Key,
@@ -57,7 +56,7 @@ impl Sample {
             "one id for each prompt",
         )?;
         continue_each(
-            model,
+            &model.into(),
             prompts,
             self.new_tokens,
             &self.end,

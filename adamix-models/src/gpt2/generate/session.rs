@@ -2,14 +2,16 @@
 
 use burn::tensor::{Device, Tensor};
 
-use crate::gpt2::{Cache, DecoderInput, Gpt2, InputError};
+use super::Served;
+use crate::gpt2::{Cache, DecoderInput, InputError};
 use crate::pass::Pass;
 
 /// Rows that are being continued.
 pub(super) struct Session<'a> {
-    model: &'a Gpt2,
+    served: &'a Served<'a>,
     device: Device,
-    cache: Cache,
+    /// What each path has read.
+    caches: Vec<Cache>,
     /// The position of each row's next token.
     positions: Vec<usize>,
 }
@@ -44,18 +46,19 @@ impl Logits {
 impl<'a> Session<'a> {
     /// Reads the prompts, one row each, with room for `new_tokens` more.
     pub(super) fn start(
-        model: &'a Gpt2,
+        served: &'a Served<'a>,
         prompts: &[&[u32]],
         new_tokens: usize,
     ) -> Result<(Self, Logits), InputError> {
+        let model = served.model;
         let device = model.transformer.wte.weight.val().device();
         // The last new token is never read.
         let reserve = new_tokens.saturating_sub(1);
         let input = DecoderInput::left_padded(model.config(), prompts, reserve, &device)?;
         let mut session = Self {
-            model,
+            served,
             device,
-            cache: Cache::new(),
+            caches: vec![Cache::new(); served.paths.len()],
             positions: prompts.iter().map(|prompt| prompt.len()).collect(),
         };
         let logits = session.run(&input);
@@ -64,7 +67,9 @@ impl<'a> Session<'a> {
 
     /// Makes row `i` the continuation of the old row `parents[i]` by `tokens[i]`.
     pub(super) fn step(&mut self, parents: &[usize], tokens: &[u32]) -> Logits {
-        self.cache.select(parents);
+        for cache in &mut self.caches {
+            cache.select(parents);
+        }
         let positions: Vec<usize> = parents.iter().map(|row| self.positions[*row]).collect();
         let input = DecoderInput::next(tokens, &positions, &self.device);
         self.positions = positions.into_iter().map(|position| position + 1).collect();
@@ -72,9 +77,22 @@ impl<'a> Session<'a> {
     }
 
     fn run(&mut self, input: &DecoderInput) -> Logits {
-        let decoder = &self.model.transformer;
-        let hidden = decoder.forward(input, Some(&mut self.cache), &Pass::EVALUATION);
-        let last = hidden.dims()[1] - 1;
-        Logits::new(self.model.logits(hidden.narrow(1, last, 1)))
+        let model = self.served.model;
+        let mut sum: Option<Tensor<3>> = None;
+        for (routes, cache) in self.served.paths.iter().zip(&mut self.caches) {
+            let pass = Pass::along(routes);
+            let hidden = model.transformer.forward(input, Some(cache), &pass);
+            let last = hidden.dims()[1] - 1;
+            let logits = model.logits(hidden.narrow(1, last, 1));
+            sum = Some(match sum {
+                Some(sum) => sum + logits,
+                None => logits,
+            });
+        }
+        let sum = sum.expect("a served model has a path");
+        Logits::new(match self.caches.len() {
+            1 => sum,
+            paths => sum / paths as f64,
+        })
     }
 }

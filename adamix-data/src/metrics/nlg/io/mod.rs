@@ -1,9 +1,10 @@
 //! Files of references and outputs.
 //!
-//! References come as the official E2E CSV (rows with one meaning representation are one segment), as
-//! blocks of lines separated by blank lines, or as numbered files (`refs0`, `refs1`, …) with one line a
-//! segment. Outputs come one a line or as the E2E challenge's table of meaning representation and output.
+//! References come as a data set's own file (rows with one input are one segment): E2E's CSV or
+//! `context||text` lines, WebNLG's XML or JSON, DART's JSON; as blocks of lines separated by blank lines; or
+//! as numbered files (`refs0`, `refs1`, …) with one line a segment. Outputs come one a line or as the E2E challenge's table of meaning representation and output.
 
+mod corpus;
 mod table;
 
 use super::error::ScoreError;
@@ -90,7 +91,9 @@ fn read_references(
     }
     let text = read_text(path)?;
     let last = text.lines().count().max(1);
-    let groups = if table::is_table(path, &text, Side::Reference) {
+    let groups = if let Some(corpus) = corpus::of(path, &text) {
+        group(path, corpus::rows(corpus, path)?, sources)?
+    } else if table::is_table(path, &text, Side::Reference) {
         let rows = table::parse(path, &text, Side::Reference)?;
         group(path, rows, sources)?
     } else {
@@ -99,7 +102,7 @@ fn read_references(
     Ok((groups, last))
 }
 
-/// Groups rows by meaning representation: in the order of the outputs if they name theirs, else in the
+/// Groups rows by what they are written for: in the order of the outputs if they name theirs, else in the
 /// order of first appearance.
 fn group(
     path: &Path,

@@ -1,6 +1,7 @@
 //! The two-column tables of the E2E challenge, comma- or tab-separated, with or without a header.
 
 use super::super::error::ScoreError;
+use crate::delimited::{Record, records};
 use regex::Regex;
 use std::path::Path;
 
@@ -30,10 +31,10 @@ pub(super) fn is_table(path: &Path, text: &str, side: Side) -> bool {
     }
     let first = text.trim_start_matches('\u{feff}').lines().next();
     let first = first.unwrap_or_default();
-    records(path, first, separator(first)).is_ok_and(|records| {
+    records(first, separator(first)).is_ok_and(|records| {
         records
             .first()
-            .is_some_and(|(_, fields)| matches!(columns(fields, side), Some((1, 1))))
+            .is_some_and(|header| matches!(columns(&header.fields, side), Some((1, 1))))
     })
 }
 
@@ -47,13 +48,18 @@ pub(super) fn parse(path: &Path, text: &str, side: Side) -> Result<Vec<Row>, Sco
         .replace("Ã©", "é")
         .replace("ã©", "é");
     let first = text.lines().find(|line| !line.trim().is_empty());
-    let records = records(path, &text, separator(first.unwrap_or_default()))?;
     let problem = |line: usize, problem: String| ScoreError::Layout {
         path: path.to_owned(),
         line,
         problem,
     };
-    let Some((header_line, header)) = records.first() else {
+    let records = records(&text, separator(first.unwrap_or_default()))
+        .map_err(|open| problem(open.line, open.to_string()))?;
+    let Some(Record {
+        line: header_line,
+        fields: header,
+    }) = records.first()
+    else {
         return Err(problem(1, "the table is empty".to_owned()));
     };
     let width = header.len();
@@ -78,7 +84,7 @@ pub(super) fn parse(path: &Path, text: &str, side: Side) -> Result<Vec<Row>, Sco
     records
         .into_iter()
         .skip(skip)
-        .map(|(line, mut fields)| {
+        .map(|Record { line, mut fields }| {
             if fields.len() != width {
                 return Err(problem(
                     line,
@@ -121,81 +127,6 @@ fn patterns(side: Side) -> (Regex, Regex) {
             ),
         },
     )
-}
-
-type Record = (usize, Vec<String>);
-
-/// Splits a table into records with the line each starts on; blank lines between records are skipped.
-fn records(path: &Path, text: &str, separator: char) -> Result<Vec<Record>, ScoreError> {
-    let mut records = Vec::new();
-    let mut fields: Vec<String> = Vec::new();
-    let mut field = String::new();
-    let mut line = 1;
-    let mut start = 1;
-    let mut quoted = false;
-    let mut opened = 0;
-    let mut fresh = true;
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        if quoted {
-            match c {
-                '"' if chars.peek() == Some(&'"') => {
-                    chars.next();
-                    field.push('"');
-                }
-                '"' => quoted = false,
-                _ => {
-                    line += usize::from(c == '\n');
-                    field.push(c);
-                }
-            }
-            continue;
-        }
-        match c {
-            '"' if fresh => {
-                quoted = true;
-                opened = line;
-                fresh = false;
-            }
-            '\n' => {
-                end_record(&mut records, &mut fields, &mut field, start);
-                line += 1;
-                start = line;
-                fresh = true;
-            }
-            '\r' if matches!(chars.peek(), Some('\n') | None) => {}
-            c if c == separator => {
-                fields.push(std::mem::take(&mut field));
-                fresh = true;
-            }
-            c => {
-                field.push(c);
-                fresh = false;
-            }
-        }
-    }
-    if quoted {
-        return Err(ScoreError::Layout {
-            path: path.to_owned(),
-            line: opened,
-            problem: "a quotation mark opens a field here and is never closed".to_owned(),
-        });
-    }
-    end_record(&mut records, &mut fields, &mut field, start);
-    Ok(records)
-}
-
-fn end_record(
-    records: &mut Vec<Record>,
-    fields: &mut Vec<String>,
-    field: &mut String,
-    start: usize,
-) {
-    fields.push(std::mem::take(field));
-    let record = std::mem::take(fields);
-    if record.len() > 1 || !record[0].trim().is_empty() {
-        records.push((start, record));
-    }
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use super::Share;
 use crate::bank::Bank;
 use crate::linear::Linear;
-use crate::merging::MergeRule;
-use crate::mixture::Share;
+use crate::merging::{MergeError, MergeRule, Pair};
 use crate::random::Initializer;
 use crate::routing::Decision;
 
@@ -38,16 +38,12 @@ pub struct LowRankConfig {
 impl LowRankConfig {
     /// How many projections the down and the up side have.
     pub fn counts(&self) -> (usize, usize) {
-        let shared = |is_shared| if is_shared { 1 } else { self.experts };
-        (
-            shared(matches!(self.share, Share::Down | Share::Both)),
-            shared(matches!(self.share, Share::Up | Share::Both)),
-        )
+        self.share.counts(self.experts)
     }
 
     /// A fresh trainable mixture for a map of `[input, output]`: A uniform in `±1/sqrt(input)` (the
     /// released code's Kaiming bound with slope `sqrt(5)`), B zero, so that the update starts at zero.
-    pub fn init(&self, [input, output]: [usize; 2], key: Key, device: &Device) -> LowRankMixture {
+    pub fn init(&self, [input, output]: [usize; 2], key: Key, device: &Device) -> LowRank {
         let (down, up) = self.counts();
         let bound = Initializer::Uniform(1.0 / (input as f64).sqrt());
         let key = key.purpose("down");
@@ -60,7 +56,7 @@ impl LowRankConfig {
             unbiased([input, self.rank], bound, key, device)
         };
         let zeros = || unbiased([self.rank, output], Initializer::Zeros, key, device);
-        LowRankMixture {
+        LowRank {
             down: Bank {
                 experts: (0..down).map(expert).collect(),
             },
@@ -81,7 +77,7 @@ fn unbiased(shape: [usize; 2], initializer: Initializer, key: Key, device: &Devi
 ///
 /// The product `B A` is never formed: the cost is that of two thin products.
 #[derive(Module, Debug)]
-pub struct LowRankMixture {
+pub struct LowRank {
     /// A: projections `[input, rank]`.
     pub down: Bank,
     /// B: projections `[rank, output]`.
@@ -89,7 +85,7 @@ pub struct LowRankMixture {
     scale: f64,
 }
 
-impl LowRankMixture {
+impl LowRank {
     /// `alpha / rank`.
     pub fn scale(&self) -> f64 {
         self.scale
@@ -106,13 +102,23 @@ impl LowRankMixture {
         self.up.forward(inner, &decision.up)
     }
 
-    /// The single update that `rule` makes of both banks: factors are merged, not products.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
-        Self {
-            down: self.down.merged(rule),
-            up: self.up.merged(rule),
+    /// The single update that `rule` makes of both banks; `module` is this mixture's path. Most rules merge
+    /// factors, not products.
+    ///
+    /// # Errors
+    /// If the rule cannot merge this mixture.
+    pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
+        let [down, up] = rule.merge_pair(&Pair {
+            module,
+            down: &self.down.experts,
+            up: &self.up.experts,
+            linear: true,
+        })?;
+        Ok(Self {
+            down: Bank::of(down),
+            up: Bank::of(up),
             scale: self.scale,
-        }
+        })
     }
 }
 
@@ -133,7 +139,7 @@ mod tests {
     }
 
     /// A mixture whose B is not zero.
-    fn trained(config: &LowRankConfig, device: &Device) -> LowRankMixture {
+    fn trained(config: &LowRankConfig, device: &Device) -> LowRank {
         let mut mixture = config.init([6, 4], Key::new(1), device);
         for (i, up) in mixture.up.experts.iter_mut().enumerate() {
             let values = Initializer::Normal(1.0).sample(Key::new(i as u64), config.rank * 4);
@@ -197,7 +203,8 @@ mod tests {
         let expected = values(input(&device).matmul(full.unsqueeze()));
         let found = values(
             mixture
-                .merged(&Uniform)
+                .merged(&Uniform {}, "adamix")
+                .unwrap()
                 .forward(input(&device), &Decision::SINGLE),
         );
         for (f, e) in found.iter().zip(&expected) {

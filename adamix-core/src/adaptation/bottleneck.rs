@@ -1,59 +1,19 @@
-//! Two banks with what stands between them, run along a [`Decision`].
+//! Bottleneck adapters: down to a few dimensions, a non-linearity, and up again, around a residual.
 
 use adamix_keys::Key;
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use serde::{Deserialize, Serialize};
 
+use super::{Activation, Share};
 use crate::bank::Bank;
-use crate::merging::MergeRule;
+use crate::merging::{MergeError, MergeRule, Pair};
 use crate::random::Initializer;
 use crate::routing::Decision;
 
-/// Which sides of a mixture have one projection for all experts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Share {
-    /// M downs and M ups.
-    None,
-    /// M downs, one up: what the paper and all released runs use.
-    Up,
-    /// One down, M ups.
-    Down,
-    /// One of each: a single module, whatever M is.
-    Both,
-}
-
-/// What stands between the projections of a bottleneck adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Activation {
-    /// The exact GELU (BERT, RoBERTa).
-    Gelu,
-    /// GELU's tanh approximation (GPT-2).
-    GeluTanh,
-    /// The rectifier (Pfeiffer adapters).
-    Relu,
-    /// Nothing: linear adapters.
-    Identity,
-}
-
-impl Activation {
-    /// Applies the function to every value.
-    pub fn forward(self, x: Tensor<3>) -> Tensor<3> {
-        match self {
-            Self::Gelu => adamix_kernels::gelu(x),
-            Self::GeluTanh => adamix_kernels::gelu_tanh(x),
-            Self::Relu => burn::tensor::activation::relu(x),
-            Self::Identity => x,
-        }
-    }
-}
-
 /// The shape of a mixture of bottleneck adapters.
 #[derive(Config, Debug)]
-pub struct MixtureConfig {
+pub struct BottleneckConfig {
     /// Width of the residual stream.
     pub hidden_size: usize,
     /// Width of the bottleneck: 16 for RoBERTa-large, 48 for BERT-base in the paper.
@@ -72,23 +32,19 @@ pub struct MixtureConfig {
     pub initializer_range: f64,
 }
 
-impl MixtureConfig {
+impl BottleneckConfig {
     /// How many projections the down and the up side have.
     pub fn counts(&self) -> (usize, usize) {
-        let shared = |is_shared| if is_shared { 1 } else { self.experts };
-        (
-            shared(matches!(self.share, Share::Down | Share::Both)),
-            shared(matches!(self.share, Share::Up | Share::Both)),
-        )
+        self.share.counts(self.experts)
     }
 
     /// A fresh trainable mixture. Every expert is drawn on its own, and the up side is not zero:
     /// the module starts near the identity, not at it, as in the released code.
-    pub fn init(&self, key: Key, device: &Device) -> Mixture {
+    pub fn init(&self, key: Key, device: &Device) -> Bottleneck {
         let (down, up) = self.counts();
         let initializer = Initializer::Normal(self.initializer_range);
         let (wide, narrow) = (self.hidden_size, self.bottleneck);
-        Mixture {
+        Bottleneck {
             down: Bank::init(
                 down,
                 [wide, narrow],
@@ -104,7 +60,7 @@ impl MixtureConfig {
 
 /// A mixture of bottleneck adapters with their inner residual: `x + up(act(down(x)))`.
 #[derive(Module, Debug)]
-pub struct Mixture {
+pub struct Bottleneck {
     /// Projections `[hidden, bottleneck]`.
     pub down: Bank,
     /// Projections `[bottleneck, hidden]`.
@@ -113,7 +69,7 @@ pub struct Mixture {
     activation: Activation,
 }
 
-impl Mixture {
+impl Bottleneck {
     /// Runs the experts that `decision` names.
     ///
     /// # Shapes
@@ -124,13 +80,22 @@ impl Mixture {
         x + self.up.forward(inner, &decision.up)
     }
 
-    /// The single module that `rule` makes of both banks, each side merged on its own.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Self {
-        Self {
-            down: self.down.merged(rule),
-            up: self.up.merged(rule),
+    /// The single module that `rule` makes of both banks; `module` is this mixture's path.
+    ///
+    /// # Errors
+    /// If the rule cannot merge this mixture.
+    pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
+        let [down, up] = rule.merge_pair(&Pair {
+            module,
+            down: &self.down.experts,
+            up: &self.up.experts,
+            linear: self.activation == Activation::Identity,
+        })?;
+        Ok(Self {
+            down: Bank::of(down),
+            up: Bank::of(up),
             activation: self.activation,
-        }
+        })
     }
 }
 
@@ -147,27 +112,16 @@ mod tests {
     }
 
     #[test]
-    fn sharing_sets_the_number_of_experts() {
-        for (share, counts) in [
-            (Share::None, (4, 4)),
-            (Share::Up, (4, 1)),
-            (Share::Down, (1, 4)),
-            (Share::Both, (1, 1)),
-        ] {
-            assert_eq!(MixtureConfig::new(8, 2).with_share(share).counts(), counts);
-        }
-    }
-
-    #[test]
     fn merged_differs_from_an_expert_but_is_the_identity_for_one() {
         let device = Device::flex();
         let distance = |experts| {
-            let mixture = MixtureConfig::new(8, 2)
+            let mixture = BottleneckConfig::new(8, 2)
                 .with_experts(experts)
                 .with_initializer_range(0.5)
                 .init(Key::new(1), &device);
             let merged = mixture
-                .merged(&Uniform)
+                .merged(&Uniform {}, "adamix")
+                .unwrap()
                 .forward(input(&device), &Decision::SINGLE);
             let first = mixture.forward(input(&device), &Decision::SINGLE);
             (merged - first).abs().max().into_scalar::<f32>()
@@ -179,7 +133,7 @@ mod tests {
     #[test]
     fn only_the_chosen_experts_get_a_gradient() {
         let device = Device::flex().autodiff();
-        let mixture = MixtureConfig::new(8, 2).init(Key::new(1), &device);
+        let mixture = BottleneckConfig::new(8, 2).init(Key::new(1), &device);
         let loss = mixture
             .forward(input(&device), &Decision::diagonal(2, 4, 1))
             .sum();

@@ -1,0 +1,105 @@
+//! Records of comma- or tab-separated text, quoted as in RFC 4180, with the line each starts on.
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// Where it starts, from 1.
+    pub(crate) line: usize,
+    /// Its cells, one at least.
+    pub(crate) fields: Vec<String>,
+}
+
+/// A quotation mark that is never closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a quotation mark opens a field here and is never closed")]
+pub(crate) struct OpenQuote {
+    /// The line it is on, from 1.
+    pub(crate) line: usize,
+}
+
+/// Splits a text into records; blank lines between them are skipped. A quotation mark counts only where a
+/// field starts.
+pub(crate) fn records(text: &str, separator: char) -> Result<Vec<Record>, OpenQuote> {
+    let mut records = Vec::new();
+    let mut fields: Vec<String> = Vec::new();
+    let mut field = String::new();
+    let (mut line, mut start, mut opened) = (1, 1, 0);
+    let mut quoted = false;
+    let mut fresh = true;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if quoted {
+            match c {
+                '"' if chars.peek() == Some(&'"') => {
+                    chars.next();
+                    field.push('"');
+                }
+                '"' => quoted = false,
+                _ => {
+                    line += usize::from(c == '\n');
+                    field.push(c);
+                }
+            }
+            continue;
+        }
+        match c {
+            '"' if fresh => {
+                quoted = true;
+                opened = line;
+                fresh = false;
+            }
+            '\n' => {
+                end_record(&mut records, &mut fields, &mut field, start);
+                line += 1;
+                start = line;
+                fresh = true;
+            }
+            '\r' if matches!(chars.peek(), Some('\n') | None) => {}
+            c if c == separator => {
+                fields.push(std::mem::take(&mut field));
+                fresh = true;
+            }
+            c => {
+                field.push(c);
+                fresh = false;
+            }
+        }
+    }
+    if quoted {
+        return Err(OpenQuote { line: opened });
+    }
+    end_record(&mut records, &mut fields, &mut field, start);
+    Ok(records)
+}
+
+fn end_record(
+    records: &mut Vec<Record>,
+    fields: &mut Vec<String>,
+    field: &mut String,
+    line: usize,
+) {
+    fields.push(std::mem::take(field));
+    let fields = std::mem::take(fields);
+    if fields.len() > 1 || !fields[0].trim().is_empty() {
+        records.push(Record { line, fields });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_field_holds_separators_marks_and_breaks() {
+        let found = records("a,\"b, \"\"c\"\"\nd\"\r\n\n5\" x,y", ',').unwrap();
+        let record = |line, fields: [&str; 2]| Record {
+            line,
+            fields: fields.map(str::to_owned).to_vec(),
+        };
+        assert_eq!(
+            found,
+            [record(1, ["a", "b, \"c\"\nd"]), record(4, ["5\" x", "y"])]
+        );
+        assert_eq!(records("a,b\nc,\"d\n", ','), Err(OpenQuote { line: 2 }));
+    }
+}

@@ -1,0 +1,27 @@
+//! JSON files, with the line of what is wrong in them.
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::DataError;
+use crate::source::TextFile;
+
+/// Reads a file into `T`.
+pub(super) fn read<T: DeserializeOwned>(path: &Path, expected: &str) -> Result<T, DataError> {
+    let file = TextFile::read_document(path)?;
+    parse(&file, expected)
+}
+
+/// The same, of a text that is in memory.
+pub(super) fn parse<T: DeserializeOwned>(file: &TextFile, expected: &str) -> Result<T, DataError> {
+    serde_json::from_str(&file.text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let place = format!(" at line {line} column {column}");
+        let what = error.to_string().replace(&place, "");
+        file.row(
+            line.max(1),
+            format!("column {column}: {what}; expected {expected}"),
+        )
+    })
+}

@@ -1,0 +1,264 @@
+//! WebNLG 2017: the JSON that the released code reads, and the challenge's XML.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, escape};
+use serde::Deserialize;
+
+use super::triple::{Triple, linearise};
+use super::{Pair, json};
+use crate::error::DataError;
+use crate::source::{TextFile, io};
+use crate::split::Split;
+
+/// The categories of the training set.
+pub const SEEN_CATEGORIES: [&str; 10] = [
+    "Airport",
+    "Astronaut",
+    "Building",
+    "City",
+    "ComicsCharacter",
+    "Food",
+    "Monument",
+    "SportsTeam",
+    "University",
+    "WrittenWork",
+];
+
+/// The files of a split: `train.json` and the like, or the challenge's XML files.
+pub(super) fn find(
+    folder: &Path,
+    names: &[String],
+    split: Split,
+) -> Result<(Vec<String>, String), DataError> {
+    let json = format!("{split}.json");
+    let looked = match split {
+        Split::Test => format!("{json}, testdata_with_lex.xml"),
+        _ => format!("{json}, XML files below {split}/"),
+    };
+    if names.contains(&json) {
+        return Ok((vec![json], looked));
+    }
+    let test = "testdata_with_lex.xml".to_owned();
+    if split == Split::Test && names.contains(&test) {
+        return Ok((vec![test], looked));
+    }
+    let mut found = Vec::new();
+    if folder.join(split.name()).is_dir() {
+        xml_below(folder, Path::new(split.name()), &mut found)?;
+    }
+    Ok((found, looked))
+}
+
+/// The XML files below a folder, by path; the challenge keeps one for each category and number of triples.
+fn xml_below(root: &Path, below: &Path, found: &mut Vec<String>) -> Result<(), DataError> {
+    for name in super::names_of(&root.join(below))? {
+        let path: PathBuf = below.join(&name);
+        if root.join(&path).is_dir() {
+            xml_below(root, &path, found)?;
+        } else if name.to_ascii_lowercase().ends_with(".xml") {
+            let path = path.into_os_string().into_string();
+            found.push(path.map_err(|path| {
+                let source = std::io::Error::other("the name is not UTF-8");
+                io(Path::new(&path), source)
+            })?);
+        }
+    }
+    Ok(())
+}
+
+/// Pairs of one file, whose contents tell the layout.
+pub(super) fn read(path: &Path) -> Result<Vec<Pair>, DataError> {
+    let file = TextFile::read_document(path)?;
+    let entries = match file.text.trim_start().starts_with('<') {
+        true => Xml::new(&file).entries()?,
+        false => from_json(&file)?,
+    };
+    Ok(entries.into_iter().flat_map(Entry::pairs).collect())
+}
+
+/// One set of triples.
+#[derive(Default)]
+struct Entry {
+    category: String,
+    triples: Vec<Triple>,
+    /// The texts whose comment is `good` or empty.
+    good: Vec<String>,
+    /// Whether there is any text at all.
+    has_texts: bool,
+}
+
+impl Entry {
+    fn add(&mut self, comment: &str, text: String) {
+        self.has_texts = true;
+        if matches!(comment, "" | "good") {
+            self.good.push(text);
+        }
+    }
+
+    /// A pair for each good text; one without text where the file holds none (the challenge's test input).
+    fn pairs(self) -> Vec<Pair> {
+        let context = linearise(&self.triples);
+        let seen = SEEN_CATEGORIES.contains(&self.category.as_str());
+        let mut texts: Vec<Option<String>> = self.good.into_iter().map(Some).collect();
+        if !self.has_texts {
+            texts.push(None);
+        }
+        let pair = |text| Pair {
+            id: 0,
+            context: context.clone(),
+            text,
+            seen: Some(seen),
+        };
+        texts.into_iter().map(pair).collect()
+    }
+}
+
+#[derive(Deserialize)]
+struct JsonFile {
+    entries: Vec<BTreeMap<String, JsonEntry>>,
+}
+
+#[derive(Deserialize)]
+struct JsonEntry {
+    category: String,
+    modifiedtripleset: Vec<JsonTriple>,
+    #[serde(default)]
+    lexicalisations: Vec<JsonText>,
+}
+
+#[derive(Deserialize)]
+struct JsonTriple {
+    subject: String,
+    property: String,
+    object: String,
+}
+
+#[derive(Deserialize)]
+struct JsonText {
+    #[serde(default)]
+    comment: String,
+    lex: String,
+}
+
+fn from_json(file: &TextFile) -> Result<Vec<Entry>, DataError> {
+    let expected = "{\"entries\": [{\"1\": {category, modifiedtripleset, lexicalisations}}, ...]}";
+    let content: JsonFile = json::parse(file, expected)?;
+    let entry = |found: JsonEntry| {
+        let triple = |t: JsonTriple| [t.subject, t.property, t.object];
+        let mut entry = Entry {
+            category: found.category,
+            triples: found.modifiedtripleset.into_iter().map(triple).collect(),
+            ..Entry::default()
+        };
+        for text in found.lexicalisations {
+            entry.add(&text.comment, text.lex);
+        }
+        entry
+    };
+    let all = content.entries.into_iter().flat_map(BTreeMap::into_values);
+    Ok(all.map(entry).collect())
+}
+
+/// The challenge's XML: `<entry category=…>` with `<mtriple>` in `<modifiedtripleset>`, and `<lex comment=…>`.
+struct Xml<'a> {
+    file: &'a TextFile,
+    reader: Reader<&'a [u8]>,
+}
+
+impl<'a> Xml<'a> {
+    fn new(file: &'a TextFile) -> Self {
+        Self {
+            file,
+            reader: Reader::from_str(&file.text),
+        }
+    }
+
+    fn entries(mut self) -> Result<Vec<Entry>, DataError> {
+        let mut entries = Vec::new();
+        let mut open: Option<Entry> = None;
+        let mut depth = 0usize;
+        loop {
+            let event = self.reader.read_event();
+            match event.map_err(|e| self.fault(self.reader.error_position(), e.to_string()))? {
+                Event::Start(tag) => match (tag.name().as_ref(), &mut open) {
+                    ("entry", None) => {
+                        open = Some(Entry {
+                            category: self.attribute(&tag, "category")?,
+                            ..Entry::default()
+                        });
+                        depth += 1;
+                    }
+                    ("mtriple", Some(entry)) => entry.triples.push(self.triple(&tag)?),
+                    ("lex", Some(entry)) => {
+                        let comment = self.attribute(&tag, "comment")?;
+                        entry.add(&comment, self.text(&tag)?);
+                    }
+                    ("entry", Some(_)) => {
+                        return Err(self.here("an <entry> inside an <entry>"));
+                    }
+                    ("mtriple" | "lex", None) => {
+                        return Err(self.here("a text or triple outside of any <entry>"));
+                    }
+                    _ => depth += 1,
+                },
+                Event::End(tag) => {
+                    depth = depth.saturating_sub(1);
+                    if tag.name().as_ref() == "entry" {
+                        let entry = open.take().unwrap_or_default();
+                        if entry.triples.is_empty() {
+                            return Err(self.here("an <entry> without <mtriple>"));
+                        }
+                        entries.push(entry);
+                    }
+                }
+                Event::Eof if depth > 0 => {
+                    return Err(self.here("the file ends inside an element that is never closed"));
+                }
+                Event::Eof => return Ok(entries),
+                _ => {}
+            }
+        }
+    }
+
+    /// `subject | property | object`.
+    fn triple(&mut self, tag: &BytesStart<'_>) -> Result<Triple, DataError> {
+        let text = self.text(tag)?;
+        let parts: Vec<&str> = text.splitn(3, " | ").map(str::trim).collect();
+        match parts[..] {
+            [subject, property, object] => Ok([subject, property, object].map(str::to_owned)),
+            _ => Err(self.here(&format!("`{text}` is not `subject | property | object`"))),
+        }
+    }
+
+    /// What an element holds, trimmed.
+    fn text(&mut self, tag: &BytesStart<'_>) -> Result<String, DataError> {
+        let raw = self.reader.read_text(tag.name());
+        let raw = raw.map_err(|e| self.fault(self.reader.error_position(), e.to_string()))?;
+        let text = escape::unescape(raw.as_ref()).map_err(|e| self.here(&e.to_string()))?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// An attribute's value, empty if it is absent.
+    fn attribute(&self, tag: &BytesStart<'_>, name: &str) -> Result<String, DataError> {
+        let found = tag.try_get_attribute(name);
+        let found = found.map_err(|e| self.here(&e.to_string()))?;
+        let Some(attribute) = found else {
+            return Ok(String::new());
+        };
+        let value = escape::unescape(attribute.value.as_ref());
+        Ok(value.map_err(|e| self.here(&e.to_string()))?.into_owned())
+    }
+
+    fn here(&self, message: &str) -> DataError {
+        self.fault(self.reader.buffer_position(), message.to_owned())
+    }
+
+    fn fault(&self, position: u64, message: String) -> DataError {
+        let before = &self.file.text.as_bytes()[..(position as usize).min(self.file.text.len())];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        self.file.row(line, message)
+    }
+}

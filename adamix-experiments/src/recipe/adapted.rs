@@ -1,0 +1,69 @@
+//! The model that training moves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use adamix_core::account::Account;
+use adamix_core::parameter::{self, HostTensor, Named};
+use adamix_models::hub::adapter::{self, AdapterConfig};
+use anyhow::Result;
+
+/// A model whose trained parameters are known by name, whatever becomes of its gradients.
+#[derive(Clone, Debug)]
+pub struct Adapted<M> {
+    /// The model.
+    pub model: M,
+    trained: BTreeSet<String>,
+}
+
+impl<M: Named + Clone> Adapted<M> {
+    /// A model before its first step: what is trainable now is what training moves.
+    pub fn new(model: M) -> Self {
+        let trained = parameter::parameters(&model)
+            .into_iter()
+            .filter(|p| p.trainable)
+            .map(|p| p.name);
+        Self {
+            trained: trained.collect(),
+            model,
+        }
+    }
+
+    /// Whether training moves the parameter of that name.
+    pub fn trains(&self, name: &str) -> bool {
+        self.trained.contains(name)
+    }
+
+    /// What is trained, stored and served.
+    pub fn account(&self) -> Account {
+        Account::new(&parameter::parameters(&self.model), is_head)
+    }
+
+    /// The values of all that training moves.
+    pub fn values(&self) -> BTreeMap<String, HostTensor> {
+        parameter::export(&self.model, |info| self.trained.contains(&info.name))
+    }
+
+    /// The same model with these values.
+    pub fn with_values(&self, values: BTreeMap<String, HostTensor>) -> Result<Self> {
+        Ok(self.with_model(parameter::assign(self.model.clone(), values)?))
+    }
+
+    /// Another state of the model: later in training, or merged.
+    pub fn with_model(&self, model: M) -> Self {
+        Self {
+            model,
+            trained: self.trained.clone(),
+        }
+    }
+
+    /// Writes the trained parameters as an adapter folder.
+    pub fn save(&self, folder: &Path, config: &AdapterConfig) -> Result<()> {
+        Ok(adapter::save(folder, config, &self.values())?)
+    }
+}
+
+/// Whether a parameter belongs to the task head. The pooler does not: it comes with the backbone.
+pub fn is_head(name: &str) -> bool {
+    name.starts_with("classifier.")
+}

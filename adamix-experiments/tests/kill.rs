@@ -1,0 +1,227 @@
+//! A run that is killed anywhere ends with the bytes of one that was not.
+
+mod fixture;
+mod process;
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use adamix_keys::Key;
+use fixture::Fixture;
+use process::{adamix, files, signal, wait_for, wait_until_at_work};
+
+/// How `abort` and SIGKILL end a process.
+const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
+
+/// The places where a run can be made to die, each with how often it is passed before it dies there. The run has
+/// twelve steps of two micro-batches, saves every second one and measures in five batches, twice.
+const POINTS: [&str; 24] = [
+    "write run.toml",
+    "rename run.toml",
+    "write adamix.safetensors",
+    "rename adamix_config.json",
+    "micro@2",
+    "step",
+    "step@6",
+    "step@7",
+    "micro@23",
+    "measure@2",
+    "measure@9",
+    "epoch",
+    "epoch@2",
+    "write step-4.safetensors",
+    "rename step-4.safetensors",
+    "write state.json@3",
+    "rename state.json@4",
+    "saved@4",
+    "write best-6.safetensors",
+    "adapter",
+    "adapter@2",
+    "write adamix.safetensors@4",
+    "rename result.json",
+    "finished",
+];
+
+/// What a run leaves that has no clock in it, by path; with the optimiser, from the checkpoint of its last step.
+fn outcome(run: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let clocked = [
+        "timings.jsonl",
+        "result.json",
+        ".lock",
+        "state.json",
+        "run.toml",
+    ];
+    let mut found = files(run);
+    found.retain(|(path, _)| !clocked.iter().any(|name| path.ends_with(name)));
+    found
+}
+
+/// Compares a run with the one that was not killed; says whether its optimiser was there to be compared.
+fn assert_same(run: &Path, whole: &[(PathBuf, Vec<u8>)], what: &str) -> bool {
+    let with_optimizer = run.join("checkpoint").exists();
+    let wanted: Vec<_> = whole
+        .iter()
+        .filter(|(path, _)| with_optimizer || !path.starts_with("checkpoint"))
+        .collect();
+    let found = outcome(run);
+    let names: Vec<_> = found.iter().map(|(path, _)| path).collect();
+    let wanted_names: Vec<_> = wanted.iter().map(|(path, _)| path).collect();
+    assert_eq!(names, wanted_names, "{what}");
+    for ((path, ours), (_, theirs)) in found.iter().zip(wanted) {
+        assert!(ours == theirs, "{what}: {} differs", path.display());
+    }
+    with_optimizer
+}
+
+/// The command that trains the fixture into a folder.
+fn train(fixture: &Fixture, out: &Path) -> Command {
+    let mut command = adamix();
+    command
+        .arg("train")
+        .arg("--trace")
+        .arg("--config")
+        .arg(fixture.config());
+    command.arg("--out").arg(out);
+    for setting in [
+        "schedule.batch_size=4",
+        "schedule.accumulation=2",
+        "evaluation.batch_size=5",
+        "checkpoint.steps=2",
+    ] {
+        command.args(["--set", setting]);
+    }
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// Runs to the end, then dies after `result.json` and before the checkpoint goes, so that what the optimiser
+/// came to can be compared too. A run that was whole before stays as it is.
+fn finish(fixture: &Fixture, out: &Path) {
+    if out.join("result.json").is_file() {
+        return;
+    }
+    let status = train(fixture, out)
+        .env("ADAMIX_FAULT", "finished")
+        .status()
+        .unwrap();
+    assert_eq!(status.signal(), Some(SIGABRT), "{status}");
+    assert!(out.join("result.json").is_file());
+}
+
+#[test]
+fn killed_at_any_point() {
+    let fixture = Fixture::new();
+    let out = fixture.path("whole");
+    finish(&fixture, &out);
+    let whole = outcome(&out);
+    let has = |name: &str| whole.iter().any(|(path, _)| path.ends_with(name));
+    assert!(has("checkpoint/step-12.safetensors") && has("merged/last/adamix.safetensors"));
+
+    let key = Key::new(3).purpose("kills");
+    let mut with_optimizer = 0;
+    for (i, point) in POINTS.iter().enumerate() {
+        let out = fixture.path(&format!("killed-{i}"));
+        // Every second run dies once more, at a point drawn from the key, before it may go on to its end.
+        let mut faults = vec![(*point).to_owned()];
+        if i % 2 == 1 {
+            faults.push(format!("any@{}", 1 + key.fold(i as u64).below(40)));
+        }
+        for (time, fault) in faults.iter().enumerate() {
+            let status = train(&fixture, &out)
+                .env("ADAMIX_FAULT", fault)
+                .status()
+                .unwrap();
+            // The second may be past its point.
+            let died = status.signal() == Some(SIGABRT);
+            assert!(died || (time == 1 && status.success()), "{fault}: {status}");
+        }
+        finish(&fixture, &out);
+        with_optimizer += usize::from(assert_same(&out, &whole, &faults.join(", then ")));
+    }
+    assert!(with_optimizer >= 20, "{with_optimizer}");
+}
+
+#[test]
+fn killed_from_outside_at_any_time() {
+    let fixture = Fixture::new();
+    let out = fixture.path("whole");
+    let clock = Instant::now();
+    finish(&fixture, &out);
+    let took = clock.elapsed();
+    let whole = outcome(&out);
+
+    let key = Key::new(4).purpose("times");
+    let mut kills = 0;
+    for run in 0..7u64 {
+        let out = fixture.path(&format!("killed-{run}"));
+        for time in 0..3u64 {
+            let wait = took.mul_f64(key.fold(run).fold(time).uniform());
+            let mut child = train(&fixture, &out).spawn().unwrap();
+            std::thread::sleep(wait);
+            child.kill().unwrap();
+            let status = child.wait().unwrap();
+            kills += usize::from(status.signal() == Some(SIGKILL));
+        }
+        finish(&fixture, &out);
+        assert_same(&out, &whole, &format!("run {run}"));
+    }
+    assert!(kills >= 15, "{kills} of 21 were in time");
+}
+
+#[test]
+fn a_signal_saves_and_the_same_command_goes_on() {
+    let fixture = Fixture::new();
+    let long = |out: &Path| {
+        let mut command = train(&fixture, out);
+        command.args(["--set", "schedule.epochs=12", "--set", "checkpoint.steps=0"]);
+        command
+    };
+    let whole = fixture.path("whole");
+    assert!(long(&whole).status().unwrap().success());
+
+    let out = fixture.path("stopped");
+    for name in ["INT", "TERM"] {
+        let mut child = long(&out).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until_at_work(&child, &out);
+        std::thread::sleep(Duration::from_millis(100));
+        signal(&child, name);
+        let status = child.wait().unwrap();
+        let mut error = String::new();
+        std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut error).unwrap();
+        assert_eq!(status.code(), Some(3), "{error}");
+        assert!(
+            error.contains(&format!("stopped by SIG{name} after step")) && error.contains("of 72"),
+            "{error}"
+        );
+        assert!(!out.join("result.json").exists());
+    }
+    // By the folder alone this time.
+    let mut resume = adamix();
+    resume.args(["train", "--resume"]).arg(&out);
+    assert!(resume.stdout(Stdio::null()).status().unwrap().success());
+    assert_same(&out, &outcome(&whole), "stopped twice");
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let fixture = Fixture::new();
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let out = fixture.path(name);
+        let mut command = train(&fixture, &out);
+        let mut child = command.env("ADAMIX_FAULT", "step@4=hang").spawn().unwrap();
+        wait_for(&out.join("checkpoint/state.json"));
+        signal(&child, name);
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the step has not ended"
+        );
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        // What was saved before is still there to go on from.
+        finish(&fixture, &out);
+    }
+}
