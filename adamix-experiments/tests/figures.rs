@@ -27,15 +27,13 @@ fn draws(name: &str, plot: &impl Plot, words: &[&str]) {
         ("light", &figure.pixels[0], &figure.light),
         ("dark", &figure.pixels[1], &figure.dark),
     ] {
-        let mut reader = png::Decoder::new(std::io::Cursor::new(png))
-            .read_info()
-            .unwrap();
-        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-        let info = reader.next_frame(&mut pixels).unwrap();
-        assert_eq!((info.width, info.height), (2 * width, 2 * height), "{name}");
-        let page = &pixels[..3];
-        let drawn = pixels.chunks(3).filter(|pixel| *pixel != page).count();
-        let share = drawn as f64 / (info.width * info.height) as f64;
+        let rows = pixels(png, 2 * width, 2 * height);
+        let page = &rows[0][..3];
+        let drawn = rows
+            .iter()
+            .flat_map(|row| row.chunks(3))
+            .filter(|pixel| *pixel != page);
+        let share = drawn.count() as f64 / f64::from(4 * width * height);
         assert!(
             (0.01..0.9).contains(&share),
             "{name}: {share} of the picture is drawn"

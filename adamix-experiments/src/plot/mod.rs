@@ -60,18 +60,13 @@ pub fn png(plot: &impl Plot, theme: Theme) -> Result<Vec<u8>> {
     let fine = raster::SCALE * raster::OVERSAMPLING;
     let (w, h) = (width * fine, height * fine);
     let mut bytes = vec![0; (w * h * 3) as usize];
-    let pixels = |bytes| Pixels {
-        bytes,
-        width: w,
-        height: h,
-    };
     {
-        let area = pixels(&mut bytes).into_drawing_area();
+        let area = Pixels::new(&mut bytes, w, h).into_drawing_area();
         area.fill(&theme.page())?;
         plot.draw(&Canvas::new(&area, theme, fine))?;
         area.present()?;
     }
-    raster::encode(&pixels(&mut bytes))
+    raster::encode(&Pixels::new(&mut bytes, w, h))
 }
 
 /// The figure in all its forms.

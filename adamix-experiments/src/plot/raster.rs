@@ -28,12 +28,20 @@ static FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
 /// A canvas of red, green and blue bytes, row by row.
 #[derive(Debug)]
 pub(super) struct Pixels<'a> {
-    /// The bytes.
-    pub bytes: &'a mut [u8],
-    /// Pixels a row.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
+    bytes: &'a mut [u8],
+    width: u32,
+    height: u32,
+}
+
+impl<'a> Pixels<'a> {
+    /// A canvas of `width` x `height` pixels of three bytes.
+    pub fn new(bytes: &'a mut [u8], width: u32, height: u32) -> Self {
+        Self {
+            bytes,
+            width,
+            height,
+        }
+    }
 }
 
 type Drawn = Result<(), DrawingErrorKind<Infallible>>;
