@@ -2,8 +2,7 @@
 
 pub mod language_model;
 
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::consistency::{RegressionConsistency, squared_distance, symmetric_kl};
@@ -24,20 +23,14 @@ impl Targets {
     /// - logits: `[batch, classes]`, or `[batch, 1]` for scores
     /// - output: `[1]`
     pub fn loss(&self, logits: Tensor<2>) -> Tensor<1> {
-        let device = logits.device();
         match self {
             Self::Classes(classes) => {
-                let indices: Vec<i32> = classes.iter().map(|c| *c as i32).collect();
-                let indices = Tensor::<2, Int>::from_data(
-                    TensorData::new(indices, [classes.len(), 1]),
-                    &device,
-                );
-                log_softmax(logits, 1).gather(1, indices).mean().neg()
+                adamix_kernels::cross_entropy(logits, classes, 0.0) / classes.len() as f64
             }
             Self::Scores(scores) => {
                 let scores = Tensor::<2>::from_data(
                     TensorData::new(scores.clone(), [scores.len(), 1]),
-                    &device,
+                    &logits.device(),
                 );
                 (logits - scores).square().mean()
             }

@@ -1,33 +1,32 @@
-//! Tokens per second of beam search with the cache, on random weights of a published size.
+//! Beam search with the cache, timed: both forms, on a model folder and prompts in a JSON file (a list of lists
+//! of token ids). Prints JSON; `tools/beam_speed.py` runs it beside `transformers`.
 //!
-//! `cargo run --release --example beam_speed -- [gpt2] [prompts] [beams] [prompt tokens] [new tokens]`
+//! `cargo run --release --workspace --example beam_speed -- FOLDER PROMPTS.json [beams] [new tokens]`
 
+use std::path::Path;
 use std::time::Instant;
 
-use adamix_keys::Key;
-use adamix_models::gpt2::generate::{EarlyStopping, HuggingFaceBeam, ReleasedBeam};
+use adamix_models::gpt2::generate::{
+    EarlyStopping, GenerateError, HuggingFaceBeam, Hypothesis, ReleasedBeam,
+};
 use adamix_models::gpt2::{Gpt2, Gpt2Config};
-use adamix_models::hub::Source;
+use adamix_models::hub::Weights;
 use burn::module::Module;
 use burn::tensor::Device;
+use serde_json::json;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let name = arguments.first().map_or("gpt2", String::as_str);
-    let number = |i: usize, default: usize| match arguments.get(i) {
-        Some(text) => text.parse(),
-        None => Ok(default),
+    let [folder, prompts, numbers @ ..] = &arguments[..] else {
+        return Err("arguments: FOLDER PROMPTS.json [beams] [new tokens]".into());
     };
-    let (prompts, beams) = (number(1, 1)?, number(2, 10)?);
-    let (prompt_tokens, new_tokens) = (number(3, 40)?, number(4, 64)?);
+    let number = |i: usize, default: usize| numbers.get(i).map_or(Ok(default), |text| text.parse());
+    let (beams, new_tokens) = (number(0, 10)?, number(1, 64)?);
     adamix_kernels::tune_allocator();
-    let config = Gpt2Config::named(name).ok_or("the sizes are gpt2, gpt2-medium, …")?;
-    let model = Gpt2::build(&config, &Source::random(Key::new(1), &Device::flex()))?.no_grad();
-    let key = Key::new(2);
-    let token = |row: usize, t: usize| key.fold(row as u64).fold(t as u64).below(50_000) as u32;
-    let prompts: Vec<Vec<u32>> = (0..prompts)
-        .map(|row| (0..prompt_tokens).map(|t| token(row, t)).collect())
-        .collect();
+    let folder = Path::new(folder);
+    let config = Gpt2Config::from_folder(folder)?;
+    let model = Gpt2::load(&config, &Weights::open(folder)?, &Device::flex())?.no_grad();
+    let prompts: Vec<Vec<u32>> = serde_json::from_slice(&std::fs::read(prompts)?)?;
     let rows: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
     // No end token, so that both searches run to the limit.
     let released = ReleasedBeam {
@@ -45,20 +44,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         end: Vec::new(),
         early_stopping: EarlyStopping::Heuristic,
     };
-    let report = |form: &str, seconds: f64| {
-        let tokens = (rows.len() * new_tokens) as f64;
-        println!(
-            "{name} {form}: {seconds:.2} s, {:.1} tokens/s",
-            tokens / seconds
-        );
+    // Once unmeasured.
+    hugging_face.search(&model, &[&rows[0][..1]])?;
+    let time = |search: &dyn Fn() -> Result<Vec<Hypothesis>, GenerateError>| {
+        let start = Instant::now();
+        let found = search()?;
+        let tokens: Vec<_> = found.into_iter().map(|h| h.tokens).collect();
+        Ok::<_, GenerateError>(json!({"seconds": start.elapsed().as_secs_f64(), "tokens": tokens}))
     };
-    for _ in 0..2 {
-        let start = Instant::now();
-        released.search(&model, &rows)?;
-        report("released", start.elapsed().as_secs_f64());
-        let start = Instant::now();
-        hugging_face.search(&model, &rows)?;
-        report("huggingface", start.elapsed().as_secs_f64());
-    }
+    let report = json!({
+        "huggingface": time(&|| hugging_face.search(&model, &rows))?,
+        "released": time(&|| released.search(&model, &rows))?,
+    });
+    println!("{report}");
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! Scaled dot-product attention with a padding or causal mask and dropout on the probabilities.
 
 mod kernel;
+mod past;
+
+pub use past::{Lineage, Past};
 
 use crate::device::is_fused;
 use crate::dropout::Dropout;

@@ -57,6 +57,22 @@ impl<'a> Matrix<'a> {
         Some(Self::strided(data, dims, strides))
     }
 
+    /// How far apart two rows of a column lie.
+    pub(crate) fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
+    /// How far apart two columns of a row lie.
+    pub(crate) fn column_stride(&self) -> usize {
+        self.column_stride
+    }
+
+    /// The data from the first element of a column on.
+    pub(crate) fn starting_at(&self, column: usize) -> &'a [f32] {
+        let start = (column * self.column_stride).min(self.data.len());
+        &self.data[start..]
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }

@@ -18,8 +18,10 @@
 mod allocator;
 mod attention;
 mod columns;
+mod cross_entropy;
 mod device;
 mod dropout;
+mod few_rows;
 mod flex;
 mod gelu;
 mod gemm;
@@ -29,7 +31,8 @@ mod math;
 mod simd;
 
 pub use allocator::tune_allocator;
-pub use attention::{attention, attention_causal};
+pub use attention::{Lineage, Past, attention, attention_causal};
+pub use cross_entropy::{cross_entropy, exponential_sum};
 pub use dropout::{Dropout, dropout};
 pub use gelu::{gelu, gelu_tanh};
 pub use layer_norm::{add_layer_norm, layer_norm};

@@ -2,6 +2,7 @@
 
 use crate::columns::column_sums;
 use crate::device::is_fused;
+use crate::few_rows;
 use crate::flex::{rows, slice, tensor, uninitialised};
 use crate::gemm::{Matrix, Previous, multiply};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -147,6 +148,15 @@ fn product(x: FlexTensor, weight: FlexTensor, bias: Option<&[f32]>, side: Side) 
         Side::Transposed => (weight.shape()[0], matrix.transposed()),
     };
     let (count, input) = rows(&x);
+    let mut shape = x.shape();
+    let last = shape.num_dims() - 1;
+    shape[last] = columns;
+    if few_rows::serves(count, &matrix) {
+        // SAFETY: the product assigns every element.
+        let mut buffer = unsafe { uninitialised(count * columns) };
+        few_rows::multiply(&mut buffer, slice(&x), matrix, bias);
+        return tensor(buffer, shape);
+    }
     // SAFETY: either the bias fills the buffer or the product assigns every element.
     let mut buffer = unsafe { uninitialised(count * columns) };
     let mut previous = Previous::Overwrite;
@@ -162,9 +172,6 @@ fn product(x: FlexTensor, weight: FlexTensor, bias: Option<&[f32]>, side: Side) 
     }
     let x_matrix = Matrix::new(slice(&x), count, input);
     multiply(&mut buffer, x_matrix, matrix, previous);
-    let mut shape = x.shape();
-    let last = shape.num_dims() - 1;
-    shape[last] = columns;
     tensor(buffer, shape)
 }
 

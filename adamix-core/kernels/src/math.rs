@@ -76,6 +76,23 @@ pub(crate) fn sum(x: &[f32]) -> f32 {
     add_lanes(lanes)
 }
 
+/// The sum of `e^(x - shift)`, in the order of [`sum`].
+#[inline(always)]
+pub(crate) fn sum_exp<const FMA: bool>(x: &[f32], shift: f32) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let chunks = x.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for i in 0..LANES {
+            lanes[i] += exp::<FMA>(chunk[i] - shift);
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane += exp::<FMA>(*x - shift);
+    }
+    add_lanes(lanes)
+}
+
 /// The scalar product, in the order of [`sum`].
 #[inline(always)]
 pub(crate) fn dot<const FMA: bool>(x: &[f32], y: &[f32]) -> f32 {

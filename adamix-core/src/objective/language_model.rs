@@ -1,7 +1,6 @@
 //! The loss of a causal language model on chosen positions: label smoothing and consistency.
 
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use thiserror::Error;
 
 use super::StepLoss;
@@ -81,18 +80,8 @@ impl LanguageModelObjective {
     /// - logits: `[positions, vocabulary]`
     /// - output: `[1]`
     pub fn task_loss(&self, logits: Tensor<2>, targets: &NextTokens) -> Tensor<1> {
-        let count = targets.tokens.len();
-        let [_, vocabulary] = logits.dims();
-        let indices: Vec<i32> = targets.tokens.iter().map(|t| *t as i32).collect();
-        let indices =
-            Tensor::<2, Int>::from_data(TensorData::new(indices, [count, 1]), &logits.device());
-        let log_p = log_softmax(logits, 1);
-        let smoothing = self.label_smoothing;
-        let mut sum = log_p.clone().gather(1, indices).sum() * (smoothing - 1.0);
-        if smoothing != 0.0 {
-            sum = sum - log_p.sum() * (smoothing / vocabulary as f64);
-        }
-        sum / (count as f64 + 1e-4)
+        let sum = adamix_kernels::cross_entropy(logits, &targets.tokens, self.label_smoothing);
+        sum / (targets.tokens.len() as f64 + 1e-4)
     }
 
     /// The loss of one pass or two, each given by its logits at the targets' places.

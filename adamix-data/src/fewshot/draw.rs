@@ -37,7 +37,11 @@ mod tests {
         };
         let examples: Vec<Example> = (0..100).map(example).collect();
         let drawn = |seed| k_per_class(&examples, 2, 16, Key::new(seed));
-        let count = |rows: &[Example], class| rows.iter().filter(|e| e.target == Target::Class(class)).count();
+        let count = |rows: &[Example], class| {
+            rows.iter()
+                .filter(|e| e.target == Target::Class(class))
+                .count()
+        };
         let rows = drawn(1);
         assert_eq!((count(&rows, 0), count(&rows, 1)), (16, 16));
         assert!(rows.windows(2).all(|pair| pair[0].id < pair[1].id));

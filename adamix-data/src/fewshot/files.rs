@@ -71,7 +71,9 @@ pub fn list_split(task: &Task, root: &Path, number: usize) -> Result<(Rows, Rows
         return Err(refuse("LiST has no few-shot splits of it".into()));
     };
     if !(1..=SPLITS).contains(&number) {
-        return Err(refuse(format!("split {number} is not one of 1 to {SPLITS}")));
+        return Err(refuse(format!(
+            "split {number} is not one of 1 to {SPLITS}"
+        )));
     }
     let folder = root.join(layout.folder).join(format!("30-{number}"));
     let extension = if layout.commas { "csv" } else { "tsv" };
@@ -99,7 +101,10 @@ fn read(task: &Task, path: &Path, commas: bool, columns: Columns) -> Result<Rows
             content.split('\t').map(str::to_owned).collect()
         };
         if cells.len() < needed {
-            let message = format!("found {} columns where {needed} are needed; repair or remove the line", cells.len());
+            let message = format!(
+                "found {} columns where {needed} are needed; repair or remove the line",
+                cells.len()
+            );
             return Err(file.row(line, message));
         }
         examples.push(Example {
@@ -145,14 +150,21 @@ mod tests {
 
     #[test]
     fn quoted_cells_hold_commas_and_quotes() {
-        assert_eq!(comma_cells(r#"1,"a "" xxx "" b , c""#), ["1", r#"a " xxx " b , c"#]);
+        assert_eq!(
+            comma_cells(r#"1,"a "" xxx "" b , c""#),
+            ["1", r#"a " xxx " b , c"#]
+        );
         assert_eq!(comma_cells("0,plain"), ["0", "plain"]);
     }
 
     #[test]
     fn a_task_or_number_that_is_not_there_is_named() {
         let rte = Task::by_name("rte").unwrap();
-        let error = |task, number| list_split(task, Path::new("/nowhere"), number).unwrap_err().to_string();
+        let error = |task, number| {
+            list_split(task, Path::new("/nowhere"), number)
+                .unwrap_err()
+                .to_string()
+        };
         assert!(error(rte, 6).contains("1 to 5"));
         assert!(error(Task::by_name("cola").unwrap(), 1).contains("no few-shot splits"));
     }

@@ -37,18 +37,49 @@ enum Piece {
 
 /// The manual prompts of LM-BFF, which LiST uses: task, template, words in class order, lower-cased.
 const MANUAL: [(&str, &str, &[&str], bool); 6] = [
-    ("sst2", "{first} It was{mask}.", &["terrible", "great"], false),
-    ("mpqa", "{first} It was{mask}.", &["terrible", "great"], false),
-    ("subj", "{first} This is{mask}.", &["subjective", "objective"], false),
-    ("mnli", "{first-}?{mask},{ second:lower}", &["Yes", "Maybe", "No"], true),
-    ("rte", "{first-}?{mask},{ second:lower}", &["Yes", "No"], false),
-    ("qqp", "{first}{mask},{ second:lower}", &["No", "Yes"], false),
+    (
+        "sst2",
+        "{first} It was{mask}.",
+        &["terrible", "great"],
+        false,
+    ),
+    (
+        "mpqa",
+        "{first} It was{mask}.",
+        &["terrible", "great"],
+        false,
+    ),
+    (
+        "subj",
+        "{first} This is{mask}.",
+        &["subjective", "objective"],
+        false,
+    ),
+    (
+        "mnli",
+        "{first-}?{mask},{ second:lower}",
+        &["Yes", "Maybe", "No"],
+        true,
+    ),
+    (
+        "rte",
+        "{first-}?{mask},{ second:lower}",
+        &["Yes", "No"],
+        false,
+    ),
+    (
+        "qqp",
+        "{first}{mask},{ second:lower}",
+        &["No", "Yes"],
+        false,
+    ),
 ];
 
 impl Prompt {
     /// The manual prompt of a task; none where LM-BFF has none that LiST took.
     pub fn of(task: &Task) -> Option<Self> {
-        let (_, template, words, lower) = MANUAL.into_iter().find(|(name, ..)| *name == task.name)?;
+        let (_, template, words, lower) =
+            MANUAL.into_iter().find(|(name, ..)| *name == task.name)?;
         let words = words.iter().map(|word| (*word).to_owned()).collect();
         Some(Self {
             lower,
@@ -76,7 +107,9 @@ impl Prompt {
             };
             let inside = &rest[start + 1..start + length];
             pieces.push(place(inside).ok_or_else(|| {
-                refuse(format!("`{{{inside}}}` is not {{first}}, {{second}} or {{mask}}"))
+                refuse(format!(
+                    "`{{{inside}}}` is not {{first}}, {{second}} or {{mask}}"
+                ))
             })?);
             rest = &rest[start + length + 1..];
         }
@@ -115,7 +148,9 @@ impl Prompt {
         let total: usize = parts.iter().map(|(_, ids)| ids.len()).sum();
         let mut excess = (total + 2).saturating_sub(max_len);
         while excess > 0 {
-            let texts = parts.iter_mut().filter(|(text, ids)| *text && !ids.is_empty());
+            let texts = parts
+                .iter_mut()
+                .filter(|(text, ids)| *text && !ids.is_empty());
             // The longest, of equals the last.
             let Some((_, longest)) = texts.max_by_key(|(_, ids)| ids.len()) else {
                 break;
@@ -129,7 +164,10 @@ impl Prompt {
         if ids.iter().filter(|id| **id == mask).count() != 1 {
             return Err(DataError::Task {
                 name: "prompt".into(),
-                message: format!("row {} holds the mask token itself; take it out of the text", example.id),
+                message: format!(
+                    "row {} holds the mask token itself; take it out of the text",
+                    example.id
+                ),
             });
         }
         let type_ids = vec![0; ids.len()];
@@ -153,7 +191,9 @@ impl Prompt {
             };
             if let Some(other) = ids.iter().position(|id| id == first) {
                 let other = &self.words[other];
-                return Err(refuse(format!("the label words `{other}` and `{word}` begin with the same token")));
+                return Err(refuse(format!(
+                    "the label words `{other}` and `{word}` begin with the same token"
+                )));
             }
             ids.push(*first);
         }
@@ -174,7 +214,11 @@ impl Prompt {
             true => example.second.as_deref().unwrap_or_default(),
             false => &example.first,
         };
-        let mut text = if self.lower { text.to_lowercase() } else { text.to_owned() };
+        let mut text = if self.lower {
+            text.to_lowercase()
+        } else {
+            text.to_owned()
+        };
         if cut_last {
             text.pop();
         }
@@ -233,7 +277,11 @@ mod tests {
         let labels = &Task::by_name("mnli").unwrap().labels;
         let word = |label: &str| &mnli.words[labels.iter().position(|l| l == label).unwrap()];
         assert_eq!(
-            (word("entailment").as_str(), word("neutral").as_str(), word("contradiction").as_str()),
+            (
+                word("entailment").as_str(),
+                word("neutral").as_str(),
+                word("contradiction").as_str()
+            ),
             ("Yes", "Maybe", "No")
         );
     }
@@ -247,9 +295,16 @@ mod tests {
             target: Target::Class(0),
         };
         let prompt = Prompt::parse("{first-}?{mask},{ second:lower}", Vec::new()).unwrap();
-        let texts: Vec<String> = prompt.pieces.iter().map(|p| prompt.text(p, &example)).collect();
+        let texts: Vec<String> = prompt
+            .pieces
+            .iter()
+            .map(|p| prompt.text(p, &example))
+            .collect();
         assert_eq!(texts, ["A dog runs", "", "", "", " it Moves"]);
-        let lower = Prompt { lower: true, ..prompt };
+        let lower = Prompt {
+            lower: true,
+            ..prompt
+        };
         assert_eq!(lower.text(&lower.pieces[4], &example), " it moves");
     }
 

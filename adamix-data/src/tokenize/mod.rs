@@ -107,7 +107,7 @@ impl Tokenizer {
     /// [`DataError::Tokenizer`] if the vocabulary cannot express the text.
     pub fn plain(&self, text: &str) -> Result<Vec<u32>, DataError> {
         let encoding = self.inner.encode_fast(text, false);
-        let encoding = encoding.map_err(|e| self.refuse(e.to_string()))?;
+        let encoding = encoding.map_err(|e| self.unencodable(&e))?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -118,7 +118,8 @@ impl Tokenizer {
     pub fn mask(&self) -> Result<u32, DataError> {
         self.mask_id.ok_or_else(|| DataError::Tokenizer {
             path: self.folder.clone(),
-            message: "the vocabulary has no mask token; prompts need a masked language model".into(),
+            message: "the vocabulary has no mask token; prompts need a masked language model"
+                .into(),
         })
     }
 

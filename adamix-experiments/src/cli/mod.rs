@@ -14,8 +14,10 @@ mod evaluate;
 mod inspect;
 mod predict;
 mod pretrain;
+mod runs;
 mod score;
 mod show;
+mod sweep;
 mod train;
 
 use std::io::Write;
@@ -24,7 +26,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::checkpoint::Busy;
-use crate::interrupt::Stopped;
+use crate::interrupt::{Interrupted, Stopped};
 
 /// Train, merge and measure mixtures of adaptations (AdaMix) on frozen Transformers.
 #[derive(Debug, Parser)]
@@ -43,7 +45,9 @@ Examples:
   adamix evaluate runs/mrpc --inference ensemble
   adamix predict --model bert-folder --run runs/mrpc --input rows.jsonl --output predictions.jsonl
   adamix score e2e --refs testset_w_refs.csv --hyps outputs.txt
-  adamix inspect --architecture roberta-large --set adaptation.bottleneck=16"
+  adamix inspect --architecture roberta-large --set adaptation.bottleneck=16
+  adamix sweep run rates.toml --workers 2
+  adamix runs list --where task=mrpc"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -62,6 +66,10 @@ enum Verb {
     Predict(predict::Predict),
     /// Count parameters and bytes of a run, an adapter, a model folder or an architecture.
     Inspect(inspect::Inspect),
+    /// Plan many runs from one file, and work them off here or on a cluster.
+    Sweep(sweep::Sweep),
+    /// List, show, compare and remove runs of a folder.
+    Runs(runs::Runs),
     /// Pretrain a small encoder by masked language modelling.
     Pretrain(pretrain::Pretrain),
     /// Score generated text as the official programs do.
@@ -80,6 +88,8 @@ pub fn main() -> ExitCode {
         Verb::Evaluate(verb) => verb.run(),
         Verb::Predict(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
+        Verb::Sweep(verb) => verb.run(),
+        Verb::Runs(verb) => verb.run(),
         Verb::Pretrain(verb) => verb.run(),
         Verb::Score(verb) => verb.run(),
         Verb::Bench(verb) => verb.run(),
@@ -108,7 +118,7 @@ pub fn main() -> ExitCode {
 
 /// The exit code of an error.
 fn code(error: &anyhow::Error) -> u8 {
-    if error.is::<Stopped>() {
+    if error.is::<Stopped>() || error.is::<Interrupted>() {
         3
     } else if error.is::<Busy>() {
         4

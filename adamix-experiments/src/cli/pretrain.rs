@@ -8,11 +8,12 @@ use clap::Args;
 use super::show;
 use crate::pretrain::{self, PretrainConfig, Progress};
 
-/// Pretrain a small encoder by masked language modelling.
+/// Pretrain a small language model, masked or causal, or the head of a frozen one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The folder becomes a Hugging Face folder (RoBERTa, 16-bit safetensors, its own byte-level BPE) with pretrain.json, the
-record. A run that was stopped goes on from its checkpoint; one that is finished is not run again.
+The folder becomes a Hugging Face folder (RoBERTa or GPT-2, 16-bit safetensors, its own byte-level BPE; or a base
+model with a trained head) with pretrain.json, the record. A run that was stopped goes on from its checkpoint, also with
+another number of steps if the schedule agrees on those that are done; one that is finished is not run again.
 
 Example:
   adamix pretrain --config adamix-experiments/embedded/encoder/pretrain.toml --out runs/encoder")]
@@ -56,10 +57,11 @@ impl Pretrain {
         )?;
         for part in &record.held_out {
             say!(
-                "  {:<24} perplexity {:.1} at masked places (unigram {:.1})",
+                "  {:<24} perplexity {:.1} (unigram {:.1}) at {} tokens",
                 part.name,
                 part.perplexity,
-                part.unigram_perplexity
+                part.unigram_perplexity,
+                part.places
             )?;
         }
         say!("  {}", self.out.display())?;

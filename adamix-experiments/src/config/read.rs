@@ -5,20 +5,15 @@ use std::path::Path;
 
 use adamix_core::routing;
 use anyhow::{Context, Result, bail, ensure};
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::{Method, RunConfig};
+use super::{Method, RunConfig, put};
 
 /// Reads a config file and applies the settings in order.
 pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
     let mut table = match path {
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("{}: cannot be read", path.display()))?;
-            let parsed = text.parse::<Table>();
-            parsed
-                .map_err(|e| anyhow::anyhow!("{}: {}", path.display(), one_line(e.to_string())))?
-        }
+        Some(path) => read_table(path)?,
         None => Table::new(),
     };
     for setting in settings {
@@ -26,6 +21,20 @@ pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
     }
     let origin = path.map_or("--set".to_owned(), |p| p.display().to_string());
     resolve(table).with_context(|| origin)
+}
+
+/// A TOML file as a table, unchecked.
+pub fn read_table(path: &Path) -> Result<Table> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{}: cannot be read", path.display()))?;
+    let parsed = text.parse::<Table>();
+    parsed.map_err(|e| anyhow::anyhow!("{}: {}", path.display(), one_line(e.to_string())))
+}
+
+/// A table as a type.
+pub fn typed<T: DeserializeOwned>(table: Table) -> Result<T> {
+    let typed = Value::Table(table).try_into();
+    typed.map_err(|e: toml::de::Error| anyhow::anyhow!(one_line(e.to_string())))
 }
 
 /// Fills what a table leaves out and checks the whole.
@@ -36,9 +45,7 @@ pub fn resolve(table: Table) -> Result<RunConfig> {
         .get("consistency")
         .and_then(|c| c.get("weight"))
         .is_some();
-    let mut config: RunConfig = Value::Table(table)
-        .try_into()
-        .map_err(|e: toml::de::Error| anyhow::anyhow!(one_line(e.to_string())))?;
+    let mut config: RunConfig = typed(table)?;
     check(&config)?;
     if !names_weight && config.adaptation.method != Method::Adamix {
         // Baselines are trained with one pass unless a config asks for the consistency term (R-Drop).
@@ -61,19 +68,7 @@ fn set(table: &mut Table, setting: &str) -> Result<()> {
         .ok()
         .and_then(|mut t| t.remove("v"));
     let value = value.unwrap_or_else(|| Value::String(text.to_owned()));
-    let mut place = table;
-    let mut names: Vec<&str> = key.trim().split('.').collect();
-    let last = names.pop().unwrap_or_default();
-    for name in names {
-        let next = place
-            .entry(name.to_owned())
-            .or_insert_with(|| Value::Table(Table::new()));
-        place = next
-            .as_table_mut()
-            .with_context(|| format!("--set {setting}: `{name}` is not a table"))?;
-    }
-    place.insert(last.to_owned(), value);
-    Ok(())
+    put(table, key.trim(), value).with_context(|| format!("--set {setting}"))
 }
 
 fn refuse_unknown(prefix: &str, given: &Table, known: &Table) -> Result<()> {

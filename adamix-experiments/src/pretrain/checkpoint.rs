@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use adamix_core::optimizer::{AdamW, Moments};
-use adamix_core::parameter::{self, HostTensor};
-use adamix_models::encoder::MaskedLm;
+use adamix_core::parameter::{self, HostTensor, Named};
 use adamix_models::hub::{Weights, write};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use super::config::TrainingConfig;
 use super::record::Point;
 
 const FOLDER: &str = "checkpoint";
@@ -21,11 +21,13 @@ const FIRST: &str = "first:";
 const SECOND: &str = "second:";
 
 /// The part of a checkpoint that is no tensor.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
-    /// Which pretraining this is.
+    /// What every step so far was decided by, but for its learning rate.
     pub identity: String,
+    /// Where the learning rates of the steps so far came from.
+    pub training: TrainingConfig,
     /// Steps done.
     pub step: usize,
     /// Seconds used so far.
@@ -40,11 +42,23 @@ pub(super) struct State {
 
 impl State {
     /// Nothing done yet.
-    pub(super) fn new(identity: String) -> Self {
+    pub(super) fn new(identity: String, training: TrainingConfig) -> Self {
         Self {
             identity,
-            ..Self::default()
+            training,
+            step: 0,
+            seconds: 0.0,
+            curve: Vec::new(),
+            moment_steps: BTreeMap::new(),
+            file: String::new(),
         }
+    }
+
+    /// Whether a pretraining with this identity and schedule would have come to this state: a schedule may be
+    /// shortened or prolonged as long as the steps that are done stay as they were.
+    pub(super) fn belongs_to(&self, identity: &str, training: &TrainingConfig) -> bool {
+        let same = |step| self.training.rate(step) == training.rate(step);
+        self.identity == identity && self.step <= training.steps && (1..=self.step).all(same)
     }
 }
 
@@ -52,11 +66,11 @@ impl State {
 pub(super) fn save(
     out: &Path,
     mut state: State,
-    model: &MaskedLm,
+    model: &impl Named,
     optimizer: &AdamW,
 ) -> Result<()> {
     let folder = out.join(FOLDER);
-    let mut tensors = parameter::export(model, |_| true);
+    let mut tensors = parameter::export(model, |info| info.trainable);
     state.file = format!("step-{}.safetensors", state.step);
     state.moment_steps.clear();
     for (name, moments) in optimizer.moments() {
@@ -95,19 +109,20 @@ pub(super) fn read_state(out: &Path) -> Result<Option<State>> {
 }
 
 /// Puts the tensors of a checkpoint into a fresh model and optimiser.
-pub(super) fn restore(
+pub(super) fn restore<M: Named>(
     out: &Path,
     state: &State,
-    model: MaskedLm,
+    model: M,
     optimizer: &mut AdamW,
     device: &Device,
-) -> Result<MaskedLm> {
+) -> Result<M> {
     let folder = out.join(FOLDER);
     let path = folder.join(&state.file);
     let weights = Weights::from_files(&folder, vec![path.clone()])?;
     let mut values = BTreeMap::new();
     let mut moments = BTreeMap::new();
-    for info in parameter::parameters(&model) {
+    let trainable = parameter::parameters(&model).into_iter();
+    for info in trainable.filter(|info| info.trainable) {
         let value = weights.read(&info.name, &info.shape)?;
         if let Some(step) = state.moment_steps.get(&info.name) {
             let moment = |kind: &str| -> Result<Tensor<1>> {

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use adamix_data::{Example, Target, Tokenizer};
 use anyhow::{Context, Result, ensure};
+
+use super::vocabulary::Framing;
 
 /// The files of the given paths: a file as it is, a folder's `.md` and `.txt` files in the order of their names.
 ///
@@ -71,30 +72,6 @@ pub(super) fn paragraphs(path: &Path) -> Result<Vec<String>> {
     Ok(paragraphs)
 }
 
-/// The token ids of paragraphs, without the special tokens around them.
-///
-/// # Errors
-/// If the tokenizer refuses a text.
-pub(super) fn encode(tokenizer: &Tokenizer, paragraphs: &[String]) -> Result<Vec<Vec<u32>>> {
-    let mut ids = Vec::with_capacity(paragraphs.len());
-    for chunk in paragraphs.chunks(1 << 14) {
-        let examples: Vec<Example> = chunk
-            .iter()
-            .map(|text| Example {
-                id: 0,
-                first: text.clone(),
-                second: None,
-                target: Target::Unknown,
-            })
-            .collect();
-        for encoding in tokenizer.encode_all(&examples, usize::MAX)? {
-            let inner = encoding.ids.len() - 1;
-            ids.push(encoding.ids[1..inner].to_vec());
-        }
-    }
-    Ok(ids)
-}
-
 /// Rows of one length, end to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rows {
@@ -103,26 +80,29 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Packs paragraphs into rows of `tokens` ids: `<s>`, text, `</s>`, no padding. Between two paragraphs
-    /// stands `</s></s>`, so that a pair of texts in a later task looks like two neighbouring paragraphs.
-    /// What does not fill a last row is left out.
-    pub(super) fn pack(paragraphs: &[Vec<u32>], tokens: usize, open: u32, close: u32) -> Self {
+    /// Packs files, each a list of paragraphs' ids, into rows of `tokens` ids without padding. What does not
+    /// fill a last row is left out.
+    pub(super) fn pack(files: &[Vec<Vec<u32>>], tokens: usize, framing: &Framing) -> Self {
         let mut ids = Vec::new();
+        let last = tokens - usize::from(framing.close.is_some());
         let mut push = |id| {
             if ids.len() % tokens == 0 {
-                ids.push(open);
+                ids.extend(framing.open);
             }
             ids.push(id);
-            if ids.len() % tokens == tokens - 1 {
-                ids.push(close);
+            if ids.len() % tokens == last % tokens {
+                ids.extend(framing.close);
             }
         };
-        for (i, paragraph) in paragraphs.iter().enumerate() {
-            if i > 0 {
-                push(close);
-                push(close);
+        for (file, paragraphs) in files.iter().enumerate() {
+            for (i, paragraph) in paragraphs.iter().enumerate() {
+                let between = match (file, i) {
+                    (0, 0) => &[],
+                    (_, 0) => &framing.between_files[..],
+                    _ => &framing.between_paragraphs[..],
+                };
+                between.iter().chain(paragraph).for_each(|id| push(*id));
             }
-            paragraph.iter().for_each(|id| push(*id));
         }
         ids.truncate(ids.len() / tokens * tokens);
         Self { tokens, ids }
@@ -172,39 +152,70 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn roberta() -> Framing {
+        Framing {
+            open: Some(0),
+            close: Some(2),
+            between_paragraphs: vec![2, 2],
+            between_files: vec![2, 2],
+        }
+    }
+
+    fn gpt2() -> Framing {
+        Framing {
+            between_paragraphs: vec![3, 3],
+            between_files: vec![1],
+            ..Framing::default()
+        }
+    }
+
     #[test]
     fn a_row_opens_closes_and_separates() {
-        let paragraphs = [vec![10, 11], vec![12], vec![13, 14, 15, 16]];
-        let rows = Rows::pack(&paragraphs, 5, 0, 2);
-        assert_eq!(rows.len(), 3);
+        let files = [
+            vec![vec![10, 11], vec![12]],
+            vec![vec![13, 14, 15, 16], vec![17]],
+        ];
+        let rows = Rows::pack(&files, 5, &roberta());
+        assert_eq!(rows.len(), 4);
         assert_eq!(rows.row(0), [0, 10, 11, 2, 2]);
         assert_eq!(rows.row(1), [0, 2, 12, 2, 2]);
         assert_eq!(rows.row(2), [0, 2, 13, 14, 2]);
+        let rows = Rows::pack(&files, 5, &gpt2());
+        assert_eq!(rows.len(), 2);
+        assert_eq!(rows.row(0), [10, 11, 3, 3, 12]);
+        assert_eq!(rows.row(1), [1, 13, 14, 15, 16]);
     }
 
     proptest! {
         #[test]
-        fn rows_hold_the_paragraphs_in_order(
-            lengths in prop::collection::vec(1usize..40, 0..30),
+        fn rows_hold_the_files_in_order(
+            files in prop::collection::vec(prop::collection::vec(1usize..30, 1..6), 0..6),
             tokens in 3usize..20,
         ) {
             let mut next = 10u32;
-            let mut paragraphs = Vec::new();
-            for length in lengths {
-                paragraphs.push((next..next + length as u32).collect::<Vec<u32>>());
+            let mut fill = |length: usize| {
                 next += length as u32;
+                (next - length as u32..next).collect::<Vec<u32>>()
+            };
+            let files: Vec<Vec<Vec<u32>>> = files
+                .iter()
+                .map(|lengths| lengths.iter().map(|length| fill(*length)).collect())
+                .collect();
+            for framing in [roberta(), gpt2()] {
+                let rows = Rows::pack(&files, tokens, &framing);
+                let mut text = Vec::new();
+                for i in 0..rows.len() {
+                    let row = rows.row(i as u32);
+                    if let (Some(open), Some(close)) = (framing.open, framing.close) {
+                        prop_assert_eq!((row[0], row[tokens - 1]), (open, close));
+                    }
+                    text.extend(row.iter().copied().filter(|id| *id >= 10));
+                }
+                let all: Vec<u32> = (10..next).collect();
+                prop_assert!(all.starts_with(&text));
+                let lost = all.len() - text.len();
+                prop_assert!(lost < tokens, "{} of {}", lost, all.len());
             }
-            let rows = Rows::pack(&paragraphs, tokens, 0, 2);
-            let mut text = Vec::new();
-            for i in 0..rows.len() {
-                let row = rows.row(i as u32);
-                prop_assert_eq!((row[0], row[tokens - 1]), (0, 2));
-                text.extend(row.iter().copied().filter(|id| *id >= 10));
-            }
-            let all: Vec<u32> = (10..next).collect();
-            prop_assert!(all.starts_with(&text));
-            let lost = all.len() - text.len();
-            prop_assert!(lost < tokens - 2, "{} of {}", lost, all.len());
         }
 
         #[test]

@@ -27,7 +27,7 @@ pub struct Record {
     pub epochs: f64,
     /// Mean loss over the steps since the last point but one of the curve, in nats a predicted token.
     pub training_loss: f64,
-    /// What the written model (its 16-bit weights) comes to on rows it was not trained on.
+    /// What the written model comes to on rows it was not trained on.
     pub held_out: Vec<HeldOut>,
     /// The way there.
     pub curve: Vec<Point>,
@@ -37,6 +37,9 @@ pub struct Record {
     pub model_hash: String,
     /// The program's version.
     pub version: String,
+    /// Hash of the files of the base model, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_hash: Option<String>,
     /// The config, as it was given.
     pub config: PretrainConfig,
 }
@@ -58,8 +61,8 @@ pub struct DataRecord {
     pub tokens: usize,
 }
 
-/// A measurement on rows that were not trained on, with tokens hidden as in BERT (15 %; 80/10/10), whatever the
-/// training did.
+/// A measurement on rows that were not trained on: of every token from those before it, or of hidden ones, then
+/// with tokens hidden as in BERT (15 %; 80/10/10) whatever the training did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldOut {
     /// `corpus`, or the name of the held-out file.

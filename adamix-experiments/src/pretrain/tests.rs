@@ -1,8 +1,13 @@
-//! A whole pretraining, as small as can be.
+//! Whole pretrainings, as small as can be.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
 use adamix_data::synthetic;
+use adamix_models::encoder::EncoderConfig;
+use adamix_models::gpt2::Gpt2Config;
+use adamix_models::hub::Source;
 
 use super::*;
 
@@ -12,34 +17,34 @@ pub(super) fn text(sentences: usize) -> Vec<String> {
     examples.into_iter().map(|e| e.first).collect()
 }
 
-/// Six steps of a model of a few thousand parameters.
+/// Six steps of an encoder of a few thousand parameters.
 pub(super) fn tiny(corpus: &Path) -> PretrainConfig {
     PretrainConfig {
         seed: 1,
+        objective: Objective::Masked,
         corpus: CorpusConfig {
             paths: vec![corpus.to_str().unwrap().to_owned()],
             held_out_rows: 4,
             held_out_file: None,
         },
-        model: ModelConfig {
+        model: Some(ModelConfig {
             vocab_size: 300,
             hidden_size: 16,
             num_hidden_layers: 2,
             num_attention_heads: 2,
             intermediate_size: 32,
             initializer_range: 0.05,
-        },
-        masking: Masking {
-            rate: 0.15,
-            masked: 0.8,
-            random: 0.1,
-        },
+            positions: None,
+        }),
+        base: None,
+        masking: Some(Masking::BERT),
         training: TrainingConfig {
             steps: 6,
             batch_size: 4,
             tokens: 16,
             learning_rate: 5e-3,
-            warmup_ratio: 0.2,
+            warmup_steps: 1,
+            cooldown_steps: 4,
             weight_decay: 0.01,
             beta2: 0.98,
             max_grad_norm: 1.0,
@@ -48,10 +53,22 @@ pub(super) fn tiny(corpus: &Path) -> PretrainConfig {
     }
 }
 
+/// The same of a decoder, which can read twice what it was trained on.
+pub(super) fn tiny_causal(corpus: &Path) -> PretrainConfig {
+    let mut config = tiny(corpus);
+    config.objective = Objective::Causal;
+    config.masking = None;
+    let model = config.model.as_mut().unwrap();
+    model.positions = Some(32);
+    config
+}
+
 fn corpus(folder: &Path) -> PathBuf {
     let corpus = folder.join("corpus");
     std::fs::create_dir(&corpus).unwrap();
-    std::fs::write(corpus.join("a.md"), text(60).join("\n\n")).unwrap();
+    let text = text(60);
+    std::fs::write(corpus.join("a.md"), text[..40].join("\n\n")).unwrap();
+    std::fs::write(corpus.join("b.md"), text[40..].join("\n\n")).unwrap();
     corpus
 }
 
@@ -63,59 +80,89 @@ fn outcome(out: &Path) -> (Vec<u8>, Vec<u8>, Record) {
     (file("model.safetensors"), file("tokenizer.json"), record)
 }
 
-#[test]
-fn a_stopped_run_goes_on_to_the_same_bytes() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = tiny(&corpus(folder.path()));
-    let whole = folder.path().join("whole");
-    run(&config, &whole, &mut |_| {}).unwrap();
-
-    // Killed after step 3, so that one step since the checkpoint is lost; then killed once more.
-    let parts = folder.path().join("parts");
-    for last in [3, 5] {
-        let mut kill = |progress: Progress| {
-            if matches!(progress, Progress::Step { step, .. } if step == last) {
-                std::panic::panic_any("killed");
-            }
-        };
-        catch_unwind(AssertUnwindSafe(|| run(&config, &parts, &mut kill))).unwrap_err();
-        assert!(Record::read(&parts).unwrap().is_none());
-    }
-    let mut steps = Vec::new();
-    let mut collect = |progress: Progress| {
-        if let Progress::Step { step, .. } = progress {
-            steps.push(step);
+/// Runs until `stop` says so, as if killed there.
+fn run_until(config: &PretrainConfig, out: &Path, stop: impl Fn(&Progress) -> bool) {
+    let mut kill = |progress: Progress| {
+        if stop(&progress) {
+            std::panic::panic_any("killed");
         }
     };
-    run(&config, &parts, &mut collect).unwrap();
-    assert_eq!(steps, [5, 6], "goes on from step 4");
-    assert_eq!(outcome(&whole), outcome(&parts));
-    assert!(!parts.join("checkpoint").exists());
+    catch_unwind(AssertUnwindSafe(|| run(config, out, &mut kill))).unwrap_err();
+    assert!(Record::read(out).unwrap().is_none());
 }
 
 #[test]
-fn a_finished_run_is_a_model_folder_and_is_not_run_again() {
+fn a_stopped_run_goes_on_to_the_same_bytes() {
+    for tiny in [tiny, tiny_causal] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = tiny(&corpus(folder.path()));
+        let whole = folder.path().join("whole");
+        run(&config, &whole, &mut |_| {}).unwrap();
+
+        // Killed after step 3, so that one step since the checkpoint is lost; then killed once more.
+        let parts = folder.path().join("parts");
+        for last in [3, 5] {
+            run_until(
+                &config,
+                &parts,
+                |p| matches!(p, Progress::Step { step, .. } if *step == last),
+            );
+        }
+        let mut steps = Vec::new();
+        let mut collect = |progress: Progress| {
+            if let Progress::Step { step, .. } = progress {
+                steps.push(step);
+            }
+        };
+        run(&config, &parts, &mut collect).unwrap();
+        assert_eq!(steps, [5, 6], "goes on from step 4");
+        assert_eq!(outcome(&whole), outcome(&parts));
+        assert!(!parts.join("checkpoint").exists());
+    }
+}
+
+/// Ten steps were planned; after four it is to end with the sixth, as if that had been the plan.
+#[test]
+fn a_stopped_run_can_be_ended_early() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = tiny(&corpus(folder.path()));
-    let further = folder.path().join("further.txt");
+    let mut config = tiny_causal(&corpus(folder.path()));
+    config.training.cooldown_steps = 2;
+    let whole = folder.path().join("whole");
+    run(&config, &whole, &mut |_| {}).unwrap();
+
+    let mut longer = config.clone();
+    longer.training.steps = 10;
+    let parts = folder.path().join("parts");
+    run_until(
+        &longer,
+        &parts,
+        |p| matches!(p, Progress::Checkpoint(point) if point.step == 4),
+    );
+    // With this cool-down the third step would have been smaller than it was.
+    let mut early = config.clone();
+    early.training.cooldown_steps = 4;
+    let error = run(&early, &parts, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("another config or corpus"), "{error}");
+    run(&config, &parts, &mut |_| {}).unwrap();
+    assert_eq!(outcome(&whole), outcome(&parts));
+}
+
+/// Trains for a while and gives the record. The loss on held-out rows must fall, if by little: training
+/// starts near that of frequencies alone.
+fn learn(config: &mut PretrainConfig, folder: &Path, drop: f64) -> (PathBuf, Record) {
+    let further = folder.join("further.txt");
     std::fs::write(&further, text(20).join("\n\n")).unwrap();
     config.corpus.held_out_file = Some(further.to_str().unwrap().to_owned());
-    config.training.steps = 60;
-    let out = folder.path().join("out");
-    let record = run(&config, &out, &mut |_| {}).unwrap();
-
-    let encoder = EncoderConfig::from_folder(&out).unwrap();
-    assert_eq!(encoder, config.encoder(300));
-    let weights = Weights::open(&out).unwrap();
-    MaskedLm::load(&encoder, &weights, &Device::flex()).unwrap();
-    assert_eq!(weights.unused(), Vec::<String>::new());
-    assert!(weights.contains("roberta.encoder.layer.1.output.LayerNorm.weight"));
-    assert!(weights.contains("lm_head.layer_norm.bias"));
+    config.corpus.held_out_rows = 16;
+    config.training.steps = 100;
+    config.training.cooldown_steps = 90;
+    config.training.checkpoint_steps = 10;
+    let out = folder.join("out");
+    let record = run(config, &out, &mut |_| {}).unwrap();
     assert_eq!(record.held_out.len(), 2);
     let (first, last) = (&record.curve[0], record.curve.last().unwrap());
     assert!(
-        // Training starts near the unigram loss, so what is left to learn is little.
-        last.held_out_loss < first.held_out_loss - 0.15,
+        last.held_out_loss < first.held_out_loss - drop,
         "it learns: {:?}",
         record.curve
     );
@@ -123,6 +170,23 @@ fn a_finished_run_is_a_model_folder_and_is_not_run_again() {
         (record.held_out[0].loss - last.held_out_loss).abs() < 0.01,
         "16 bits are enough"
     );
+    (out, record)
+}
+
+#[test]
+fn a_finished_run_is_a_model_folder_and_is_not_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = tiny(&corpus(folder.path()));
+    let (out, record) = learn(&mut config, folder.path(), 0.04);
+    assert!(record.held_out[0].perplexity < record.held_out[0].unigram_perplexity);
+
+    let encoder = EncoderConfig::from_folder(&out).unwrap();
+    assert_eq!((encoder.vocab_size, encoder.max_length()), (300, 16));
+    let weights = Weights::open(&out).unwrap();
+    MaskedLm::load(&encoder, &weights, &Device::flex()).unwrap();
+    assert_eq!(weights.unused(), Vec::<String>::new());
+    assert!(weights.contains("roberta.encoder.layer.1.output.LayerNorm.weight"));
+    assert!(weights.contains("lm_head.layer_norm.bias"));
 
     let mut told = 0;
     assert_eq!(run(&config, &out, &mut |_| told += 1).unwrap(), record);
@@ -133,59 +197,134 @@ fn a_finished_run_is_a_model_folder_and_is_not_run_again() {
 }
 
 #[test]
+fn a_causal_run_is_a_gpt2_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = tiny_causal(&corpus(folder.path()));
+    let (out, record) = learn(&mut config, folder.path(), 0.04);
+    assert!(record.held_out[0].perplexity < record.held_out[0].unigram_perplexity);
+
+    let decoder = Gpt2Config::from_folder(&out).unwrap();
+    assert_eq!((decoder.vocab_size, decoder.n_positions), (300, 32));
+    assert_eq!(decoder.end_ids(), [0]);
+    let weights = Weights::open(&out).unwrap();
+    let model = Gpt2::load(&decoder, &weights, &Device::flex()).unwrap();
+    assert_eq!(weights.unused(), Vec::<String>::new());
+    let counted: usize = parameter::parameters(&model)
+        .iter()
+        .map(parameter::ParameterInfo::count)
+        .sum();
+    assert_eq!(counted, record.parameters);
+    // Every token but a row's first is predicted.
+    assert_eq!(record.held_out[0].places, 16 * 15);
+}
+
+/// A head on a frozen encoder: the encoder stays to the bit, and the folder holds all of it.
+#[test]
+fn a_head_is_trained_on_a_frozen_base() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = tiny(&corpus(folder.path()));
+    let base = folder.path().join("base");
+    run(&config, &base, &mut |_| {}).unwrap();
+    config.model = None;
+    config.base = Some(BaseConfig {
+        folder: base.to_str().unwrap().to_owned(),
+        trained: Trained::Head,
+    });
+    config.training.steps = 20;
+    let out = folder.path().join("out");
+    run_until(
+        &config,
+        &out,
+        |p| matches!(p, Progress::Step { step, .. } if *step == 9),
+    );
+    let record = run(&config, &out, &mut |_| {}).unwrap();
+    assert_eq!(record.parameters, 16 * 16 + 3 * 16 + 300);
+    let (before, after) = (Weights::open(&base).unwrap(), Weights::open(&out).unwrap());
+    assert_eq!(
+        before.names().collect::<Vec<_>>(),
+        after.names().collect::<Vec<_>>()
+    );
+    for name in before.names() {
+        let shape = before.shape(name).unwrap();
+        let same = before.read(name, shape).unwrap() == after.read(name, shape).unwrap();
+        assert_eq!(same, !name.starts_with("lm_head."), "{name}");
+    }
+    assert_eq!(record.base_hash.unwrap().len(), 64);
+}
+
+/// A BERT encoder under bare names and without a head, as sentence encoders are published.
+fn bare_bert(folder: &Path) {
+    let words: BTreeSet<String> = text(60)
+        .iter()
+        .flat_map(|line| line.split_whitespace())
+        .map(str::to_lowercase)
+        .collect();
+    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned);
+    let vocabulary: Vec<String> = special.into_iter().chain(words).collect();
+    std::fs::create_dir(folder).unwrap();
+    std::fs::write(folder.join("vocab.txt"), vocabulary.join("\n")).unwrap();
+    let config = serde_json::json!({
+        "model_type": "bert", "vocab_size": vocabulary.len(), "hidden_size": 16, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 20,
+    });
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let config = EncoderConfig::from_folder(folder).unwrap();
+    let model = MaskedLm::build(&config, &Source::random(Key::new(3), &Device::flex())).unwrap();
+    let tensors = parameter::export(&model, |info| info.name.starts_with("bert."));
+    let tensors = tensors
+        .into_iter()
+        .map(|(name, tensor)| (name["bert.".len()..].to_owned(), tensor))
+        .collect();
+    let path = folder.join("model.safetensors");
+    write::safetensors(&path, &tensors, write::Precision::F32).unwrap();
+}
+
+#[test]
+fn an_encoder_without_a_head_gets_one_under_its_familys_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = tiny(&corpus(folder.path()));
+    let base = folder.path().join("base");
+    bare_bert(&base);
+    config.model = None;
+    config.base = Some(BaseConfig {
+        folder: base.to_str().unwrap().to_owned(),
+        trained: Trained::Head,
+    });
+    let out = folder.path().join("out");
+    let record = run(&config, &out, &mut |_| {}).unwrap();
+    assert_eq!(record.parameters, 16 * 16 + 3 * 16 + vocabulary_size(&out));
+    let weights = Weights::open(&out).unwrap();
+    for name in ["transform.dense.weight", "transform.LayerNorm.bias", "bias"] {
+        assert!(
+            weights.contains(&format!("cls.predictions.{name}")),
+            "{name}"
+        );
+    }
+    let word = "embeddings.word_embeddings.weight";
+    let shape = weights.shape(&format!("bert.{word}")).unwrap().to_vec();
+    let before = Weights::open(&base).unwrap().read(word, &shape).unwrap();
+    assert_eq!(
+        weights.read(&format!("bert.{word}"), &shape).unwrap(),
+        before
+    );
+    let written = std::fs::read_to_string(out.join("config.json")).unwrap();
+    assert!(written.contains("BertForMaskedLM"), "{written}");
+}
+
+fn vocabulary_size(folder: &Path) -> usize {
+    EncoderConfig::from_folder(folder).unwrap().vocab_size
+}
+
+#[test]
 fn another_config_does_not_go_on_from_a_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = tiny(&corpus(folder.path()));
     let out = folder.path().join("out");
-    let mut kill = |progress: Progress| {
-        if matches!(progress, Progress::Checkpoint(_)) {
-            std::panic::panic_any("killed");
-        }
-    };
-    catch_unwind(AssertUnwindSafe(|| run(&config, &out, &mut kill))).unwrap_err();
+    run_until(&config, &out, |p| matches!(p, Progress::Checkpoint(_)));
     config.training.learning_rate = 1e-3;
     let error = run(&config, &out, &mut |_| {}).unwrap_err().to_string();
     assert!(
         error.contains("unfinished pretraining of another"),
         "{error}"
-    );
-}
-
-#[test]
-fn an_epoch_reads_every_row_once() {
-    let config = tiny(Path::new("none"));
-    let text: Vec<Vec<u32>> = vec![(0..14 * 8).map(|i| 10 + i).collect()];
-    let rows = Rows::pack(&text, 16, 0, 2);
-    let train: Vec<u32> = (0..8).collect();
-    let mut plan = Plan::new(&config, &rows, &train, 300);
-    let restored = |masked: &Masked| {
-        let mut ids = masked.ids.clone();
-        for (place, label) in masked.places.iter().zip(&masked.labels) {
-            ids[*place as usize] = *label as i32;
-        }
-        ids
-    };
-    let batches: Vec<Masked> = (1..=4).map(|step| plan.batch(step)).collect();
-    let epoch = |of: &[Masked]| {
-        let mut ids: Vec<i32> = of.iter().flat_map(restored).collect();
-        ids.sort_unstable();
-        ids
-    };
-    assert_eq!(epoch(&batches[..2]), epoch(&batches[2..]));
-    assert_ne!(batches[..2], batches[2..], "another order, other masks");
-    // A plan that starts in the middle gives the same.
-    assert_eq!(Plan::new(&config, &rows, &train, 300).batch(3), batches[2]);
-}
-
-#[test]
-fn the_rate_rises_falls_and_never_stands_still() {
-    let mut config = tiny(Path::new("none"));
-    config.training.steps = 10;
-    config.training.learning_rate = 8.0;
-    let rates: Vec<f64> = (1..=10).map(|step| rate(&config, step)).collect();
-    assert!(rates[0] > 0.0 && rates[0] < rates[1]);
-    assert!(
-        rates[3..].windows(2).all(|w| w[1] < w[0]) && rates[9] > 0.0,
-        "{rates:?}"
     );
 }

@@ -112,6 +112,18 @@ impl RunFolder {
         Ok(())
     }
 
+    /// Removes the folder. What a removal that was interrupted leaves is no run any more.
+    pub fn remove(self) -> Result<()> {
+        let failed = || format!("{}: cannot be removed", self.path.display());
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let gone = self.path.with_file_name(format!(".removed-{name}"));
+        if gone.exists() {
+            std::fs::remove_dir_all(&gone).with_context(failed)?;
+        }
+        std::fs::rename(&self.path, &gone).with_context(failed)?;
+        std::fs::remove_dir_all(&gone).with_context(failed)
+    }
+
     /// A path inside.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)

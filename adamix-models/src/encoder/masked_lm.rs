@@ -3,6 +3,7 @@
 use adamix_core::linear::Linear;
 use adamix_core::parameter::Named;
 use adamix_core::random::Initializer;
+use adamix_keys::Key;
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
 
@@ -10,32 +11,46 @@ use super::{Encoder, EncoderConfig, EncoderInput, LayerNorm, ModelType};
 use crate::hub::{HubError, Source, Weights};
 use crate::pass::Pass;
 
-/// `decoder(norm(gelu(dense(h)))) + bias`, the decoder tied to the word embeddings.
+/// `decoder(norm(gelu(transform(h)))) + bias`, the decoder tied to the word embeddings.
 #[derive(Module, Debug)]
 pub struct LmHead {
     /// `[hidden, hidden]`.
-    pub dense: Linear,
+    pub transform: Linear,
     /// Over the transformed state.
-    pub layer_norm: LayerNorm,
+    pub norm: LayerNorm,
     /// `[vocabulary]`.
     pub bias: Param<Tensor<1>>,
 }
 
-/// An encoder with its masked-LM head. Names are RoBERTa's; BERT's files spell them
-/// `cls.predictions.transform.dense`, `….transform.LayerNorm` and `cls.predictions.bias`.
+/// An encoder with its masked-LM head.
 #[derive(Module, Debug)]
 pub struct MaskedLm {
     /// `bert` or `roberta` in files.
     pub base: Encoder,
-    /// The head.
+    /// The head: `lm_head` in RoBERTa's files, `cls.predictions` in BERT's.
     pub lm_head: LmHead,
     #[module(skip)]
-    prefix: &'static str,
+    family: ModelType,
+}
+
+/// Where a family's files have the head, its transform and its norm.
+fn head_names(family: ModelType) -> [&'static str; 3] {
+    match family {
+        ModelType::Roberta => ["lm_head", "dense", "layer_norm"],
+        ModelType::Bert => ["cls.predictions", "transform.dense", "transform.LayerNorm"],
+    }
 }
 
 impl Named for MaskedLm {
     fn renames(&self) -> Vec<(&'static str, &'static str)> {
-        vec![("base", self.prefix), ("self_attention", "self")]
+        let [head, transform, norm] = head_names(self.family);
+        vec![
+            ("base", self.family.prefix()),
+            ("self_attention", "self"),
+            ("lm_head", head),
+            ("transform", transform),
+            ("norm", norm),
+        ]
     }
 }
 
@@ -49,32 +64,53 @@ impl MaskedLm {
         Self::build(config, &Source::files(weights, device))
     }
 
+    /// Builds the model from the files of any encoder: names may lack the family's prefix, and a head that
+    /// the files lack is drawn from `key` and trainable. All else is frozen.
+    pub fn on_encoder(
+        config: &EncoderConfig,
+        weights: &Weights,
+        key: Key,
+        device: &burn::tensor::Device,
+    ) -> Result<Self, HubError> {
+        let files = Source::files(weights, device);
+        let prefix = config.model_type.prefix();
+        let starts = |start: &str| weights.names().any(|name| name.starts_with(start));
+        let base = if starts(&format!("{prefix}.")) {
+            files.at(prefix)
+        } else {
+            files.clone()
+        };
+        let [head, ..] = head_names(config.model_type);
+        let root = if starts(&format!("{head}.")) {
+            files
+        } else {
+            Source::random(key, device)
+        };
+        Self::compose(config, &base, &root)
+    }
+
     /// Builds the model with every parameter from `source`.
     pub fn build(config: &EncoderConfig, source: &Source<'_>) -> Result<Self, HubError> {
-        let prefix = config.model_type.prefix();
-        let (dense, norm, bias) = match config.model_type {
-            ModelType::Roberta => {
-                let head = source.at("lm_head");
-                (head.at("dense"), head.at("layer_norm"), head)
-            }
-            ModelType::Bert => {
-                let head = source.at("cls").at("predictions");
-                (
-                    head.at("transform").at("dense"),
-                    head.at("transform").at("LayerNorm"),
-                    head,
-                )
-            }
-        };
-        let hidden = config.hidden_size;
+        Self::compose(config, &source.at(config.model_type.prefix()), source)
+    }
+
+    /// From the place of the encoder, and that below which the head is.
+    fn compose(
+        config: &EncoderConfig,
+        base: &Source<'_>,
+        root: &Source<'_>,
+    ) -> Result<Self, HubError> {
+        let [head, transform, norm] = head_names(config.model_type);
+        let head = root.at(head);
+        let (hidden, range) = (config.hidden_size, config.initializer_range);
         Ok(Self {
-            base: Encoder::load(config, &source.at(prefix))?,
+            base: Encoder::load(config, base)?,
             lm_head: LmHead {
-                dense: dense.linear(hidden, hidden, config.initializer_range)?,
-                layer_norm: LayerNorm::load(hidden, config.layer_norm_eps, &norm)?,
-                bias: bias.parameter("bias", [config.vocab_size], Initializer::Zeros)?,
+                transform: head.at(transform).linear(hidden, hidden, range)?,
+                norm: LayerNorm::load(hidden, config.layer_norm_eps, &head.at(norm))?,
+                bias: head.parameter("bias", [config.vocab_size], Initializer::Zeros)?,
             },
-            prefix,
+            family: config.model_type,
         })
     }
 
@@ -92,11 +128,9 @@ impl MaskedLm {
         let hidden = self.base.forward(input, pass);
         let [batch, tokens, width] = hidden.dims();
         let chosen = hidden.reshape([batch * tokens, width]).select(0, places);
-        let x = self
-            .lm_head
-            .layer_norm
-            .forward(adamix_kernels::gelu(self.lm_head.dense.forward(chosen)));
+        let x = adamix_kernels::gelu(self.lm_head.transform.forward(chosen));
+        let x = self.lm_head.norm.forward(x);
         let words = self.base.embeddings.word_embeddings.weight.val();
-        x.matmul(words.transpose()) + self.lm_head.bias.val().unsqueeze()
+        adamix_kernels::linear(x, words.transpose(), Some(self.lm_head.bias.val()))
     }
 }

@@ -34,11 +34,12 @@ impl Attention {
         })
     }
 
-    /// What the half block adds to the residual stream; `site` is its own name.
+    /// What the half block adds to the residual stream; `site` is its own name. With a cache, whose own mask
+    /// counts, no probability is dropped.
     ///
     /// # Shapes
     /// - `x` and output: `[batch, tokens, width]`
-    /// - `mask`: `[batch, all tokens]`, the cache's included
+    /// - `mask`: `[batch, tokens]`
     pub fn forward(
         &self,
         x: Tensor<3>,
@@ -54,12 +55,14 @@ impl Attention {
         } else {
             q * self.factor
         };
-        let (k, v) = match cache {
-            Some(cache) => cache.extend(self.layer, k, v),
-            None => (k, v),
+        let y = match cache {
+            Some(cache) => cache.attend(self.layer, [q, k, v]),
+            None => {
+                let place = format!("{site}.attn_dropout");
+                let dropout = pass.dropout_at(&place, self.attention_dropout);
+                adamix_kernels::attention_causal(q, k, v, mask, dropout.as_ref())
+            }
         };
-        let dropout = pass.dropout_at(&format!("{site}.attn_dropout"), self.attention_dropout);
-        let y = adamix_kernels::attention_causal(q, k, v, mask, dropout.as_ref());
         let y = self.c_proj.forward(y.swap_dims(1, 2).reshape(dims));
         match pass.dropout_at(&format!("{site}.resid_dropout"), self.residual_dropout) {
             Some(dropout) => adamix_kernels::dropout(y, &dropout),

@@ -38,7 +38,7 @@ impl Block {
     ///
     /// # Shapes
     /// - `x` and output: `[batch, tokens, width]`
-    /// - `mask`: `[batch, all tokens]`
+    /// - `mask`: `[batch, tokens]`
     pub fn forward(
         &self,
         x: Tensor<3>,

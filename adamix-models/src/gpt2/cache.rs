@@ -1,12 +1,16 @@
 //! Keys and values of the tokens a decoder has already read.
 
-use burn::tensor::{Int, Tensor};
+use adamix_kernels::{Lineage, Past};
+use burn::tensor::Tensor;
 
-/// The past of a batch of sequences, one pair of tensors a layer.
+/// The past of a batch of sequences. What was read stays where it is: to repeat, drop or reorder rows
+/// changes a list of places, the same for all layers.
 #[derive(Clone, Debug, Default)]
 pub struct Cache {
-    layers: Vec<(Tensor<4>, Tensor<4>)>,
-    /// `[rows, tokens]`, 0 for padding; absent if no row was ever padded.
+    layers: Vec<Past>,
+    lineage: Lineage,
+    tokens: usize,
+    /// The mask of the only segment so far, as long as it is the only one.
     mask: Option<Tensor<2>>,
 }
 
@@ -18,70 +22,59 @@ impl Cache {
 
     /// The tokens read so far, padding included.
     pub fn tokens(&self) -> usize {
-        self.layers.first().map_or(0, |(keys, _)| keys.dims()[2])
+        self.tokens
     }
 
-    /// Adds the new tokens' keys and values of a layer and gives those of all tokens.
+    /// Makes ready to read an input of `[rows, tokens]`; its mask may be zero at the left of a row only.
+    ///
+    /// # Panics
+    /// If the cache has another number of rows.
+    pub(super) fn begin(&mut self, mask: Option<&Tensor<2>>, [rows, tokens]: [usize; 2]) {
+        if let Some(present) = self.lineage.rows.last() {
+            assert_eq!(present.len(), rows, "rows of the cache");
+        }
+        let padding = mask.map_or_else(Vec::new, |mask| leading_zeros(mask, tokens));
+        self.lineage.rows.push((0..rows as u32).collect());
+        self.lineage.padding.push(padding);
+        self.mask = mask.filter(|_| self.tokens == 0).cloned();
+        self.tokens += tokens;
+    }
+
+    /// Reads a layer's part of the input that [`begin`](Self::begin) has announced, and gives what its
+    /// queries attend to.
     ///
     /// # Shapes
-    /// - `keys`, `values`: `[rows, heads, new tokens, head width]`
-    /// - output: `[rows, heads, all tokens, head width]`
-    pub(super) fn extend(
-        &mut self,
-        layer: usize,
-        keys: Tensor<4>,
-        values: Tensor<4>,
-    ) -> (Tensor<4>, Tensor<4>) {
-        match self.layers.get_mut(layer) {
-            None => self.layers.push((keys, values)),
-            Some(past) => {
-                let (old_keys, old_values) = past.clone();
-                *past = (
-                    Tensor::cat(vec![old_keys, keys], 2),
-                    Tensor::cat(vec![old_values, values], 2),
-                );
-            }
+    /// - all: `[rows, heads, tokens, head width]`
+    pub(super) fn attend(&mut self, layer: usize, [q, k, v]: [Tensor<4>; 3]) -> Tensor<4> {
+        if self.layers.len() == layer {
+            self.layers.push(Past::new());
         }
-        self.layers[layer].clone()
-    }
-
-    /// The mask over all tokens, those of a new input included.
-    pub(super) fn extend_mask(
-        &mut self,
-        new: Option<Tensor<2>>,
-        [rows, tokens]: [usize; 2],
-    ) -> Option<Tensor<2>> {
-        let past = self.tokens();
-        self.mask = match (self.mask.take(), new) {
-            (None, None) => None,
-            (None, Some(new)) if past == 0 => Some(new),
-            (old, new) => {
-                let device = match (&old, &new) {
-                    (Some(mask), _) | (None, Some(mask)) => mask.device(),
-                    (None, None) => unreachable!("covered above"),
-                };
-                let old = old.unwrap_or_else(|| Tensor::ones([rows, past], &device));
-                let new = new.unwrap_or_else(|| Tensor::ones([rows, tokens], &device));
-                Some(Tensor::cat(vec![old, new], 1))
-            }
-        };
-        self.mask.clone()
+        let past = &mut self.layers[layer];
+        past.push(k.clone(), v.clone());
+        if self.lineage.rows.len() == 1 {
+            // Nothing came before: one large product does better than many small ones.
+            return adamix_kernels::attention_causal(q, k, v, self.mask.clone(), None);
+        }
+        past.attend(q, &self.lineage)
     }
 
     /// Puts the given rows in place of the present ones: rows can be repeated, dropped and reordered.
     pub fn select(&mut self, rows: &[usize]) {
-        let Some((keys, _)) = self.layers.first() else {
-            return;
-        };
-        if rows.iter().copied().eq(0..keys.dims()[0]) {
-            return;
+        for of in &mut self.lineage.rows {
+            *of = rows.iter().map(|row| of[*row]).collect();
         }
-        let indices: Vec<i32> = rows.iter().map(|r| *r as i32).collect();
-        let indices = Tensor::<1, Int>::from_data(indices.as_slice(), &keys.device());
-        for (keys, values) in &mut self.layers {
-            *keys = keys.clone().select(0, indices.clone());
-            *values = values.clone().select(0, indices.clone());
-        }
-        self.mask = self.mask.take().map(|mask| mask.select(0, indices));
     }
+}
+
+/// How many values of each row of a mask are zero before the first that is not.
+fn leading_zeros(mask: &Tensor<2>, tokens: usize) -> Vec<u32> {
+    let values: Vec<f32> = mask
+        .to_data()
+        .convert::<f32>()
+        .try_into_vec()
+        .expect("f32 values");
+    values
+        .chunks(tokens.max(1))
+        .map(|row| row.iter().take_while(|m| **m == 0.0).count() as u32)
+        .collect()
 }

@@ -68,10 +68,9 @@ impl Transformer {
         mut cache: Option<&mut Cache>,
         pass: &Pass<'_>,
     ) -> Tensor<3> {
-        let mask = match &mut cache {
-            Some(cache) => cache.extend_mask(input.mask.clone(), input.ids.dims()),
-            None => input.mask.clone(),
-        };
+        if let Some(cache) = &mut cache {
+            cache.begin(input.mask.as_ref(), input.ids.dims());
+        }
         let words = embedding(self.wte.weight.val(), input.ids.clone());
         let positions = embedding(self.wpe.weight.val(), input.positions.clone());
         let mut x = words + positions;
@@ -80,7 +79,7 @@ impl Transformer {
         }
         for (i, block) in self.h.iter().enumerate() {
             let site = format!("transformer.h.{i}");
-            x = block.forward(x, mask.clone(), cache.as_deref_mut(), pass, &site);
+            x = block.forward(x, input.mask.clone(), cache.as_deref_mut(), pass, &site);
         }
         self.ln_f.forward(x)
     }

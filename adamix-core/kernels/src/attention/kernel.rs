@@ -75,13 +75,15 @@ impl Sizes {
 }
 
 /// A `[batch, heads, tokens, head_dim]` tensor read in place.
-struct Heads {
+#[derive(Clone, Debug)]
+pub(super) struct Heads {
     tensor: FlexTensor,
     strides: [usize; 3],
 }
 
 impl Heads {
-    fn new(tensor: FlexTensor) -> Self {
+    /// The tensor as it lies, if its last dimension can be read in one.
+    pub(super) fn new(tensor: FlexTensor) -> Self {
         let readable = |tensor: &FlexTensor| {
             let strides = tensor.layout().strides();
             strides[3] == 1 && strides.iter().all(|&stride| stride >= 0)
@@ -94,6 +96,27 @@ impl Heads {
         let strides = tensor.layout().strides();
         let strides = [0, 1, 2].map(|i| strides[i] as usize);
         Self { tensor, strides }
+    }
+
+    /// The tensor itself.
+    pub(super) fn tensor(&self) -> &FlexTensor {
+        &self.tensor
+    }
+
+    /// Its shape.
+    pub(super) fn dims(&self) -> [usize; 4] {
+        let shape = self.tensor.layout().shape();
+        [0, 1, 2, 3].map(|i| shape[i])
+    }
+
+    /// One token of one head.
+    pub(super) fn row(&self, [batch, head]: [usize; 2], token: usize) -> &[f32] {
+        let layout = self.tensor.layout();
+        let start = layout.start_offset()
+            + batch * self.strides[0]
+            + head * self.strides[1]
+            + token * self.strides[2];
+        &self.tensor.storage::<f32>()[start..start + layout.shape()[3]]
     }
 
     /// Some rows (tokens) of one head.

@@ -135,7 +135,7 @@ impl HuggingFaceBeam {
             let softmax = LogSoftmax::of(row);
             let history = [prompts[search.prompt], &beam.tokens].concat();
             ban_repeated(row, &history, self.no_repeat_ngram);
-            best.extend(slot, row.iter().map(|l| beam.score + softmax.log_p(*l)));
+            best.extend(slot, row, |logit| beam.score + softmax.log_p(logit));
         }
         let divisor = self.divisor(length);
         let mut live = Vec::new();

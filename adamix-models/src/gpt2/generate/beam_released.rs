@@ -138,7 +138,7 @@ impl ReleasedBeam {
             let row = logits.row_mut(beam.row);
             ban_repeated(row, &beam.tokens, self.no_repeat_ngram);
             let softmax = LogSoftmax::of(row);
-            best.extend(slot, row.iter().map(|l| beam.score + softmax.log_p(*l)));
+            best.extend(slot, row, |logit| beam.score + softmax.log_p(logit));
         }
         let divisor = self.divisor(length);
         let mut live = Vec::new();

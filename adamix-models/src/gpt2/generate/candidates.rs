@@ -10,11 +10,10 @@ pub(super) struct LogSoftmax {
 impl LogSoftmax {
     /// The normaliser of a row of logits, of which some may be minus infinity.
     pub(super) fn of(logits: &[f32]) -> Self {
-        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f64 = logits.iter().map(|v| f64::from((v - largest).exp())).sum();
+        let (largest, sum) = adamix_kernels::exponential_sum(logits);
         Self {
             largest,
-            log_sum: sum.ln() as f32,
+            log_sum: sum.ln(),
         }
     }
 
@@ -35,6 +34,23 @@ pub(super) struct Candidate {
     pub(super) score: f32,
 }
 
+/// Logits that are looked at together.
+const BLOCK: usize = 64;
+
+/// The largest of some logits; one that is no number counts as none.
+fn largest(logits: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; 8];
+    let chunks = logits.chunks_exact(8);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = if *x > *lane { *x } else { *lane };
+        }
+    }
+    let all = lanes.iter().chain(rest).copied();
+    all.fold(f32::NEG_INFINITY, f32::max)
+}
+
 /// The best continuations seen so far, best first; of equals the first seen.
 #[derive(Debug)]
 pub(super) struct Best {
@@ -51,24 +67,36 @@ impl Best {
         }
     }
 
-    /// Takes every continuation of a sequence in. One with no probability is none.
-    pub(super) fn extend(&mut self, parent: usize, score_of: impl Iterator<Item = f32>) {
-        for (token, score) in score_of.enumerate() {
-            let full = self.kept.len() == self.limit;
-            let worst = self.kept.last().map_or(f32::NEG_INFINITY, |c| c.score);
-            if score == f32::NEG_INFINITY || score.is_nan() || (full && score <= worst) {
+    /// Takes every continuation of a sequence in, by the logit of its token and the score that this gives,
+    /// which must not fall where the logit rises. A continuation with no probability is none.
+    pub(super) fn extend(&mut self, parent: usize, logits: &[f32], score_of: impl Fn(f32) -> f32) {
+        for (block, logits) in logits.chunks(BLOCK).enumerate() {
+            // Nearly all blocks have nothing to offer, which one comparison tells.
+            if !self.takes(score_of(largest(logits))) {
                 continue;
             }
-            let place = self.kept.partition_point(|c| c.score >= score);
-            let token = token as u32;
-            let candidate = Candidate {
-                parent,
-                token,
-                score,
-            };
-            self.kept.insert(place, candidate);
-            self.kept.truncate(self.limit);
+            for (i, logit) in logits.iter().enumerate() {
+                let score = score_of(*logit);
+                if self.takes(score) {
+                    let token = (block * BLOCK + i) as u32;
+                    let candidate = Candidate {
+                        parent,
+                        token,
+                        score,
+                    };
+                    let place = self.kept.partition_point(|c| c.score >= score);
+                    self.kept.insert(place, candidate);
+                    self.kept.truncate(self.limit);
+                }
+            }
         }
+    }
+
+    /// Whether a score would be kept.
+    fn takes(&self, score: f32) -> bool {
+        let worst = self.kept.last().map_or(f32::NEG_INFINITY, |c| c.score);
+        let possible = score != f32::NEG_INFINITY && !score.is_nan();
+        possible && (self.kept.len() < self.limit || score > worst)
     }
 
     /// What was kept, best first.
@@ -84,14 +112,42 @@ mod tests {
     #[test]
     fn the_best_come_first_and_of_equals_the_earlier() {
         let mut best = Best::new(3);
-        best.extend(0, [1.0, 5.0, f32::NEG_INFINITY].into_iter());
-        best.extend(1, [5.0, 0.0, 1.0].into_iter());
+        best.extend(0, &[1.0, 5.0, f32::NEG_INFINITY], |logit| logit);
+        best.extend(1, &[5.0, f32::NAN, 1.0], |logit| logit);
         let kept: Vec<_> = best
             .into_vec()
             .iter()
             .map(|c| (c.parent, c.token))
             .collect();
         assert_eq!(kept, [(0, 1), (1, 0), (0, 0)]);
+    }
+
+    /// Against sorting everything.
+    #[test]
+    fn long_rows_lose_nothing() {
+        let key = adamix_keys::Key::new(6);
+        let row = |parent: u64| -> Vec<f32> {
+            // Few values, so that there are equals.
+            let value = |t| key.fold(parent).fold(t).below(40) as f32;
+            (0..333).map(value).collect()
+        };
+        let score = |parent: usize, logit: f32| logit * 0.5 - parent as f32;
+        let mut best = Best::new(12);
+        let mut all = Vec::new();
+        for parent in 0..4 {
+            let logits = row(parent as u64);
+            best.extend(parent, &logits, |logit| score(parent, logit));
+            for (token, logit) in logits.iter().enumerate() {
+                all.push((score(parent, *logit), parent, token as u32));
+            }
+        }
+        all.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let found: Vec<_> = best
+            .into_vec()
+            .iter()
+            .map(|c| (c.score, c.parent, c.token))
+            .collect();
+        assert_eq!(found, all[..12]);
     }
 
     #[test]

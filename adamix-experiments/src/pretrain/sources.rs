@@ -1,0 +1,207 @@
+//! The files that a pretraining reads, and what becomes of them.
+
+use std::path::{Path, PathBuf};
+
+use adamix_data::fingerprint;
+use adamix_models::hub::{Weights, write};
+use anyhow::{Context, Result, ensure};
+
+use super::config::{PretrainConfig, TrainingConfig};
+use super::corpus::{self, Rows};
+use super::tokenizer;
+use super::vocabulary::Vocabulary;
+use crate::config::resolve_path;
+
+/// Raised by hand when the same config would no longer give the same model.
+const SEMANTICS: u32 = 2;
+
+/// What a tokenizer may consist of in a model folder.
+const TOKENIZER_FILES: [&str; 6] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+];
+
+/// The files that a config names.
+pub(super) struct Sources {
+    /// The corpus.
+    pub files: Vec<PathBuf>,
+    /// The held-out text.
+    pub further: Option<PathBuf>,
+    /// The base model's folder.
+    pub base: Option<PathBuf>,
+}
+
+impl Sources {
+    /// Finds them all.
+    ///
+    /// # Errors
+    /// If one is not there.
+    pub(super) fn find(config: &PretrainConfig) -> Result<Self> {
+        let paths: Vec<PathBuf> = config
+            .corpus
+            .paths
+            .iter()
+            .map(|path| resolve_path(path))
+            .collect::<Result<_>>()?;
+        let further = config.corpus.held_out_file.as_deref();
+        let further = further.map(resolve_path).transpose()?;
+        if let Some(path) = &further {
+            ensure!(
+                path.is_file(),
+                "{}: no such file; it is `corpus.held_out_file`, which may be left out",
+                path.display()
+            );
+        }
+        let base = config.base.as_ref();
+        let base = base.map(|base| resolve_path(&base.folder)).transpose()?;
+        if let Some(path) = &base {
+            ensure!(
+                path.is_dir(),
+                "{}: no such folder; it is `base.folder`",
+                path.display()
+            );
+        }
+        Ok(Self {
+            files: corpus::files(&paths)?,
+            further,
+            base,
+        })
+    }
+
+    /// What decides the outcome. Paths do not: the files' contents do.
+    pub(super) fn identity(&self, config: &PretrainConfig) -> Result<String> {
+        self.hash(config, config.training)
+    }
+
+    /// What decides every step but for its learning rate: the same for all schedules.
+    pub(super) fn trajectory(&self, config: &PretrainConfig) -> Result<String> {
+        let training = TrainingConfig {
+            steps: 0,
+            learning_rate: 0.0,
+            warmup_steps: 0,
+            cooldown_steps: 0,
+            ..config.training
+        };
+        self.hash(config, training)
+    }
+
+    fn hash(&self, config: &PretrainConfig, training: TrainingConfig) -> Result<String> {
+        let mut plain = config.clone();
+        plain.training = training;
+        plain.corpus.paths.clear();
+        plain.corpus.held_out_file = None;
+        let mut whole = format!("{SEMANTICS}\n{}\n", fingerprint(&self.files)?);
+        if let Some(path) = &self.further {
+            whole += &fingerprint(std::slice::from_ref(path))?;
+        }
+        if let Some(base) = &mut plain.base {
+            base.folder.clear();
+        }
+        whole.extend(self.base_hash()?);
+        whole += &toml::to_string(&plain)?;
+        Ok(blake3::hash(whole.as_bytes()).to_hex()[..16].to_owned())
+    }
+
+    /// The hash of the base model's weights.
+    pub(super) fn base_hash(&self) -> Result<Option<String>> {
+        let Some(folder) = &self.base else {
+            return Ok(None);
+        };
+        Ok(Some(fingerprint(Weights::open(folder)?.paths())?))
+    }
+
+    /// The size of the corpus.
+    pub(super) fn bytes(&self) -> Result<u64> {
+        let mut bytes = 0;
+        for path in &self.files {
+            bytes += std::fs::metadata(path)?.len();
+        }
+        Ok(bytes)
+    }
+}
+
+/// The texts as rows, with the vocabulary that made them.
+pub(super) struct Texts {
+    /// From the base, or learned from the corpus.
+    pub vocabulary: Vocabulary,
+    /// How many paragraphs the corpus has.
+    pub paragraphs: usize,
+    /// The corpus.
+    pub rows: Rows,
+    /// The held-out file, by its last two names.
+    pub further: Option<(String, Rows)>,
+}
+
+impl Texts {
+    /// Reads all texts; `fresh` makes the tokenizer's files first, otherwise those of the folder are taken.
+    pub(super) fn read(
+        config: &PretrainConfig,
+        out: &Path,
+        sources: &Sources,
+        fresh: bool,
+    ) -> Result<Self> {
+        let files: Vec<Vec<String>> = sources
+            .files
+            .iter()
+            .map(|file| corpus::paragraphs(file))
+            .collect::<Result<_>>()?;
+        let tokens = config.training.tokens;
+        match (&config.model, &sources.base) {
+            (Some(model), _) if fresh => {
+                let longest = model.positions.unwrap_or(tokens);
+                let paragraphs = files.concat();
+                tokenizer::train(
+                    out,
+                    config.objective,
+                    &paragraphs,
+                    model.vocab_size,
+                    longest,
+                )?;
+            }
+            (None, Some(base)) if fresh => copy_tokenizer(base, out)?,
+            _ => {}
+        }
+        let vocabulary = Vocabulary::open(out, config.objective)?;
+        let pack = |files: &[Vec<String>]| -> Result<Rows> {
+            let ids: Vec<Vec<Vec<u32>>> = files
+                .iter()
+                .map(|paragraphs| vocabulary.tokenizer.encode_plain(paragraphs))
+                .collect::<Result<_, _>>()?;
+            Ok(Rows::pack(&ids, tokens, &vocabulary.framing))
+        };
+        let further = match &sources.further {
+            Some(path) => {
+                let rows = pack(&[corpus::paragraphs(path)?])?;
+                Some((last_names(path), rows))
+            }
+            None => None,
+        };
+        Ok(Self {
+            paragraphs: files.iter().map(Vec::len).sum(),
+            rows: pack(&files)?,
+            further,
+            vocabulary,
+        })
+    }
+}
+
+/// The last two names of a path: enough to know a file by, and none of the machine's.
+fn last_names(path: &Path) -> String {
+    let names: Vec<_> = path.iter().map(|name| name.to_string_lossy()).collect();
+    names[names.len().saturating_sub(2)..].join("/")
+}
+
+fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {
+    for name in TOKENIZER_FILES {
+        let path = from.join(name);
+        if path.is_file() {
+            let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+            write::atomic(&to.join(name), &bytes)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! Which run a config is, found without running it.
+
+use anyhow::Result;
+
+use super::{Base, TaskData};
+use crate::config::RunConfig;
+use crate::run::Identity;
+
+/// Reads the base model and the data of a config, for their hashes.
+///
+/// # Errors
+/// If a file is at fault.
+pub fn identity(config: &RunConfig) -> Result<Identity> {
+    let base = Base::open(&config.model_folder()?)?;
+    let data = TaskData::load(config)?;
+    Ok(Identity::new(config, &base.hash, &data.hash))
+}

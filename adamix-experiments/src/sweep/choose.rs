@@ -1,0 +1,280 @@
+//! The best setting of a sweep, by a rule that its file states.
+
+use anyhow::{Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use super::axes::Settings;
+use super::file::{Cases, SweepFile};
+use super::plan::Spec;
+use super::status::Outcome;
+use crate::config;
+use crate::run::RunResult;
+
+/// How settings are compared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Choose {
+    /// A metric of the runs' results; the task's own where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+    /// Whether more or less of it is better.
+    pub goal: Goal,
+    /// Which epoch counts.
+    pub epoch: Epoch,
+    /// Config keys: one setting is chosen for each of their values, such as each `adaptation.method`.
+    pub for_each: Vec<String>,
+}
+
+/// Which way a metric is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Goal {
+    /// More is better.
+    #[default]
+    Max,
+    /// Less is better.
+    Min,
+}
+
+/// Which epoch of a run counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Epoch {
+    /// The best one.
+    #[default]
+    Best,
+    /// The last one.
+    Last,
+}
+
+impl Choose {
+    /// A run's value of the metric.
+    pub fn value(&self, result: &RunResult) -> Option<f64> {
+        let measured = match self.epoch {
+            Epoch::Best => &result.best,
+            Epoch::Last => &result.last,
+        };
+        let metric = self.metric.as_ref().unwrap_or(&result.selection);
+        measured.metrics.get(metric).copied().flatten()
+    }
+
+    /// The value such that more is better.
+    pub fn score(&self, result: &RunResult) -> Option<f64> {
+        self.value(result).map(|value| match self.goal {
+            Goal::Max => value,
+            Goal::Min => -value,
+        })
+    }
+
+    /// `best accuracy`, or what the rule says.
+    pub fn name(&self) -> String {
+        let epoch = match self.epoch {
+            Epoch::Best => "best epoch",
+            Epoch::Last => "last epoch",
+        };
+        let metric = self.metric.as_deref().unwrap_or("the task's metric");
+        format!("{metric}, {epoch}")
+    }
+}
+
+/// The setting chosen for one group.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Choice {
+    /// What it changes of the sweep's config, without seeds.
+    pub settings: Settings,
+    /// Its mean over seeds; more is better.
+    pub score: f64,
+    /// How many seeds.
+    pub seeds: usize,
+    /// How many settings it was compared with, itself included.
+    pub candidates: usize,
+    /// How many of them dropped out because a run failed or has no score.
+    pub dropped: usize,
+}
+
+/// Chooses by the mean over seeds, in the last round; the earlier of equals.
+///
+/// # Errors
+/// If a run is missing, or nothing in a group has a score.
+pub fn choose(
+    file: &SweepFile,
+    specs: &[Spec],
+    outcome: &dyn Fn(&str) -> Outcome,
+) -> Result<Vec<Choice>> {
+    let missing = |spec: &&Spec| outcome(&spec.id) == Outcome::Missing;
+    let missing = specs.iter().filter(missing).count();
+    ensure!(
+        missing == 0,
+        "{missing} of {} runs are not done: a choice among the others would not be fair; run the sweep to its end",
+        specs.len()
+    );
+    let without_seed = |spec: &Spec| {
+        let mut settings = spec.settings.clone();
+        settings.remove("seed");
+        settings
+    };
+    let mut groups: Vec<(Settings, Vec<&Spec>)> = Vec::new();
+    for spec in specs {
+        let mut of = Settings::new();
+        for key in &file.choose.for_each {
+            let Some(value) = spec.settings.get(key) else {
+                bail!("`choose.for_each` names `{key}`, which is on no axis");
+            };
+            of.insert(key.clone(), value.clone());
+        }
+        match groups.iter_mut().find(|(name, _)| *name == of) {
+            Some((_, members)) => members.push(spec),
+            None => groups.push((of, vec![spec])),
+        }
+    }
+    let mut choices = Vec::new();
+    for (of, members) in groups {
+        let last = members.iter().map(|spec| spec.round).max().unwrap_or(0);
+        let mut candidates: Vec<(Settings, Vec<Option<f64>>)> = Vec::new();
+        for spec in members.iter().filter(|spec| spec.round == last) {
+            let score = outcome(&spec.id).score();
+            let settings = without_seed(spec);
+            match candidates.iter_mut().find(|(s, _)| *s == settings) {
+                Some((_, scores)) => scores.push(score),
+                None => candidates.push((settings, vec![score])),
+            }
+        }
+        let count = candidates.len();
+        let mut best: Option<Choice> = None;
+        let mut dropped = 0;
+        for (settings, scores) in candidates {
+            let Some(scores) = scores.into_iter().collect::<Option<Vec<f64>>>() else {
+                dropped += 1;
+                continue;
+            };
+            let score = scores.iter().sum::<f64>() / scores.len() as f64;
+            if best.as_ref().is_none_or(|best| score > best.score) {
+                best = Some(Choice {
+                    settings,
+                    score,
+                    seeds: scores.len(),
+                    candidates: count,
+                    dropped: 0,
+                });
+            }
+        }
+        let Some(mut best) = best else {
+            bail!(
+                "no setting has a value of {}{}",
+                file.choose.name(),
+                match of.is_empty() {
+                    true => String::new(),
+                    false => format!(" for {of:?}"),
+                }
+            );
+        };
+        best.dropped = dropped;
+        choices.push(best);
+    }
+    Ok(choices)
+}
+
+/// The choices as `[[case]]`s, which another sweep takes by `cases = "chosen.toml"`.
+pub fn write_cases(file: &SweepFile, name: &str, choices: &[Choice]) -> Result<String> {
+    let mut text = format!("# Chosen by the sweep `{name}`: {}.\n", file.choose.name());
+    for choice in choices {
+        let mut case = Table::new();
+        for (key, value) in &choice.settings {
+            config::put(&mut case, key, value.clone())?;
+        }
+        text += &format!(
+            "\n# {:.4}: the mean of {}, the best of {}{}.\n",
+            choice.score.abs(),
+            counted(choice.seeds, "run"),
+            counted(choice.candidates, "setting"),
+            match choice.dropped {
+                0 => String::new(),
+                dropped => format!(", {dropped} of which failed"),
+            },
+        );
+        text += &toml::to_string(&Cases { case: vec![case] })?;
+    }
+    Ok(text)
+}
+
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Scores by id, for tests of choosing and halving.
+#[cfg(test)]
+pub(super) fn scores(pairs: &[(&str, f64)]) -> impl Fn(&str) -> Outcome {
+    let scores: std::collections::BTreeMap<String, f64> =
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect();
+    move |id: &str| {
+        scores
+            .get(id)
+            .map_or(Outcome::Missing, |score| Outcome::Done(Some(*score)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RunConfig;
+
+    fn spec(id: &str, round: usize, settings: &str) -> Spec {
+        Spec {
+            id: id.to_owned(),
+            settings: config::dotted(&settings.parse().unwrap()),
+            trial: None,
+            round,
+            config: RunConfig::default(),
+        }
+    }
+
+    fn file(text: &str) -> SweepFile {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_best_mean_over_seeds_wins_in_each_group() {
+        let specs = [
+            spec("a1", 0, "m.k = 'x'\no.lr = 1.0\nseed = 1"),
+            spec("a2", 0, "m.k = 'x'\no.lr = 1.0\nseed = 2"),
+            spec("b1", 0, "m.k = 'x'\no.lr = 2.0\nseed = 1"),
+            spec("b2", 0, "m.k = 'x'\no.lr = 2.0\nseed = 2"),
+            spec("c1", 0, "m.k = 'y'\no.lr = 1.0\nseed = 1"),
+        ];
+        let scores = scores(&[
+            ("a1", 0.9),
+            ("a2", 0.1),
+            ("b1", 0.6),
+            ("b2", 0.6),
+            ("c1", 0.2),
+        ]);
+        let file = file("[choose]\nfor_each = [\"m.k\"]");
+        let choices = choose(&file, &specs, &scores).unwrap();
+        assert_eq!(choices.len(), 2);
+        assert_eq!(choices[0].settings["o.lr"].as_float(), Some(2.0));
+        assert_eq!((choices[0].seeds, choices[0].candidates), (2, 2));
+        let text = write_cases(&file, "s", &choices).unwrap();
+        let read: SweepFile = toml::from_str(&text).unwrap();
+        assert_eq!(read.case.len(), 2);
+        assert!(
+            text.contains("# 0.6000: the mean of 2 runs, the best of 2 settings."),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn only_the_last_round_counts_and_nothing_may_be_missing() {
+        let specs = [
+            spec("a", 0, "o.lr = 1.0\nschedule.epochs = 1"),
+            spec("b", 0, "o.lr = 2.0\nschedule.epochs = 1"),
+            spec("c", 1, "o.lr = 1.0\nschedule.epochs = 3"),
+        ];
+        let all = scores(&[("a", 0.5), ("b", 0.9), ("c", 0.6)]);
+        let choices = choose(&file(""), &specs, &all).unwrap();
+        assert_eq!(choices[0].settings["o.lr"].as_float(), Some(1.0));
+        let some = scores(&[("a", 0.5)]);
+        let error = choose(&file(""), &specs, &some).unwrap_err().to_string();
+        assert!(error.contains("2 of 3 runs are not done"), "{error}");
+    }
+}

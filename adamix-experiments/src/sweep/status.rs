@@ -1,0 +1,125 @@
+//! Where a sweep stands, read from the store alone.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::axes::Settings;
+use super::choose::Choose;
+use super::claim::{Claims, Seen};
+use super::folder::SweepFolder;
+use super::plan::Spec;
+use crate::run::{Measured, RunFolder, RunResult};
+
+/// What is known of a run, for those who only compare.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outcome {
+    /// It is not done yet.
+    Missing,
+    /// It failed.
+    Failed,
+    /// It is done, with this score; more is better.
+    Done(Option<f64>),
+}
+
+impl Outcome {
+    /// The score of a run that is done and has one.
+    pub fn score(&self) -> Option<f64> {
+        match self {
+            Self::Done(score) => *score,
+            _ => None,
+        }
+    }
+}
+
+/// Where one run stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunStatus {
+    /// Its id.
+    pub id: String,
+    /// What it changes.
+    pub settings: Settings,
+    /// The round of successive halving, from 0.
+    pub round: usize,
+    /// `done`, `running`, `interrupted`, `failed` or `waiting`.
+    pub state: &'static str,
+    /// Who is at it, or why it failed.
+    pub message: Option<String>,
+    /// The value by which the sweep compares settings.
+    pub value: Option<f64>,
+    /// The best epoch.
+    pub best: Option<Measured>,
+    /// The last epoch.
+    pub last: Option<Measured>,
+}
+
+/// Where a sweep stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// How many runs are in each state.
+    pub counts: BTreeMap<&'static str, usize>,
+    /// All runs, in the order of the plan.
+    pub runs: Vec<RunStatus>,
+}
+
+impl Status {
+    /// Reads the store.
+    ///
+    /// # Errors
+    /// If the plan cannot be read.
+    pub fn read(folder: &SweepFolder) -> Result<Self> {
+        let claims = folder.claims();
+        let (specs, choose) = (folder.specs()?, folder.file()?.choose);
+        let status = |spec| of(folder, &claims, &choose, spec);
+        let runs: Vec<RunStatus> = specs.iter().map(status).collect();
+        let mut counts = BTreeMap::new();
+        for run in &runs {
+            *counts.entry(run.state).or_default() += 1;
+        }
+        Ok(Self { counts, runs })
+    }
+
+    /// How many runs are in a state.
+    pub fn count(&self, state: &str) -> usize {
+        self.counts.get(state).copied().unwrap_or(0)
+    }
+}
+
+/// The result of a run that is done.
+pub(super) fn result(folder: &SweepFolder, id: &str) -> Option<RunResult> {
+    let run = RunFolder::open(&folder.run(id)).ok()?;
+    run.result().ok()
+}
+
+/// What is known of a run of the store.
+pub(super) fn outcome(folder: &SweepFolder, claims: &Claims, choose: &Choose, id: &str) -> Outcome {
+    match result(folder, id) {
+        Some(result) => Outcome::Done(choose.score(&result)),
+        None if matches!(claims.look(id), Seen::Failed(_)) => Outcome::Failed,
+        None => Outcome::Missing,
+    }
+}
+
+fn of(folder: &SweepFolder, claims: &Claims, choose: &Choose, spec: &Spec) -> RunStatus {
+    let result = result(folder, &spec.id);
+    let (state, message) = match (&result, claims.look(&spec.id)) {
+        (Some(_), _) => ("done", None),
+        (None, Seen::Free) => ("waiting", None),
+        (None, Seen::Running(owner)) => ("running", Some(owner)),
+        (None, Seen::Interrupted(by)) => ("interrupted", Some(by)),
+        (None, Seen::Failed(message)) => ("failed", Some(message)),
+    };
+    let value = result.as_ref().and_then(|result| choose.value(result));
+    let (best, last) = result.map(|r| (r.best, r.last)).unzip();
+    RunStatus {
+        id: spec.id.clone(),
+        settings: spec.settings.clone(),
+        round: spec.round,
+        state,
+        message,
+        value,
+        best,
+        last,
+    }
+}

@@ -1,0 +1,120 @@
+//! A worker: takes runs that nobody is at, and runs them.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::claim::{Attempt, Claim};
+use super::folder::SweepFolder;
+use super::plan::Spec;
+use super::status;
+use crate::checkpoint::Busy;
+use crate::interrupt::{Interrupted, Stopped};
+use crate::recipe::{self, Sitting};
+
+/// How often a worker looks whether a run that another one has is free.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How a run ended for the worker that was asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Done now.
+    Done,
+    /// Done before.
+    Found,
+}
+
+/// Runs one run of the plan to its end. While another worker is at it, waits: it may vanish.
+///
+/// # Errors
+/// If the run fails, which its claim then says too, or a stop is asked for.
+pub fn work_at(folder: &SweepFolder, spec: &Spec, sitting: &Sitting) -> Result<Ended> {
+    let claims = folder.claims();
+    loop {
+        if status::result(folder, &spec.id).is_some() {
+            return Ok(Ended::Found);
+        }
+        sitting.interrupt.check()?;
+        match claims.take(&spec.id, true)? {
+            Attempt::Mine(claim) => return run(folder, spec, claim, sitting),
+            Attempt::Busy(_) => std::thread::sleep(LOOK),
+            Attempt::Failed(message) => bail!(message),
+        }
+    }
+}
+
+/// Works until no run of the plan is left: takes what is free, and what workers leave that vanish. Runs that
+/// failed stay failed.
+///
+/// # Errors
+/// If the store cannot be read or written, or a stop is asked for. Runs that fail are told to `report` and stop
+/// nothing.
+pub fn work_off(
+    folder: &SweepFolder,
+    sitting: &Sitting,
+    report: &dyn Fn(&Spec, &Result<Ended>),
+) -> Result<()> {
+    let claims = folder.claims();
+    loop {
+        let (mut worked, mut busy) = (false, false);
+        for spec in folder.specs()? {
+            if status::result(folder, &spec.id).is_some() {
+                continue;
+            }
+            sitting.interrupt.check()?;
+            match claims.take(&spec.id, false)? {
+                Attempt::Mine(claim) => {
+                    let ended = run(folder, &spec, claim, sitting);
+                    if ended.as_ref().is_err_and(is_a_stop) {
+                        return ended.map(drop);
+                    }
+                    report(&spec, &ended);
+                    worked = true;
+                }
+                Attempt::Busy(_) => busy = true,
+                Attempt::Failed(_) => {}
+            }
+        }
+        if !worked && !busy {
+            return Ok(());
+        }
+        if !worked {
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+fn run(folder: &SweepFolder, spec: &Spec, claim: Claim, sitting: &Sitting) -> Result<Ended> {
+    // Its last owner may have finished it while we were taking it.
+    if status::result(folder, &spec.id).is_some() {
+        claim.done()?;
+        return Ok(Ended::Found);
+    }
+    let train = || {
+        let found = recipe::identity(&spec.config)?.id;
+        if found != spec.id {
+            bail!(
+                "the base model or the data changed since the sweep was planned: the run is now {found}; plan again"
+            );
+        }
+        recipe::train(&spec.config, Some(&folder.run(&spec.id)), sitting)
+    };
+    match train() {
+        Ok(_) => {
+            claim.done()?;
+            Ok(Ended::Done)
+        }
+        Err(error) => {
+            if is_a_stop(&error) || error.is::<Busy>() {
+                claim.stop()?;
+            } else {
+                claim.fail(&format!("{error:#}").replace('\n', " "))?;
+            }
+            Err(error)
+        }
+    }
+}
+
+fn is_a_stop(error: &anyhow::Error) -> bool {
+    error.is::<Stopped>() || error.is::<Interrupted>()
+}
