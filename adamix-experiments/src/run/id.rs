@@ -93,7 +93,7 @@ mod tests {
         let mut config = RunConfig::default();
         config.optimizer.learning_rate = 0.5;
         assert_eq!(
-            toml::to_string(&chosen(&config)).unwrap(),
+            toml::to_string(&rerun(&config)).unwrap(),
             "[optimizer]\nlearning_rate = 0.5\n"
         );
     }
