@@ -9,6 +9,9 @@ use crate::parameter::ParameterInfo;
 /// The path segment that marks a parameter of a mixture.
 pub const MARK: &str = ".adamix.";
 
+/// What follows a site's name in the path of a parameter that its routing policy learns.
+const ROUTER: &str = ".adamix.router.";
+
 /// Parameter counts of an adapted model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Account {
@@ -18,12 +21,16 @@ pub struct Account {
     pub experts: usize,
     /// Adaptation parameters on sides with one projection.
     pub shared: usize,
+    /// What routing policies learn: gone once merged.
+    pub router: usize,
     /// The task head.
     pub head: usize,
-    /// Adaptation parameters after merging: what the paper's #Param counts (head excluded).
+    /// Adaptation parameters after merging, head excluded.
     pub merged: usize,
     /// All that training moves, head included.
     pub trained: usize,
+    /// Parameters of the backbone that training moves (BitFit, full fine-tuning); also in `backbone`.
+    pub unfrozen: usize,
 }
 
 impl Account {
@@ -33,7 +40,9 @@ impl Account {
         let mut sides: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for info in parameters {
             account.trained += if info.trainable { info.count() } else { 0 };
-            if let Some(side) = side(&info.name) {
+            if info.name.contains(ROUTER) {
+                account.router += info.count();
+            } else if let Some(side) = side(&info.name) {
                 let (experts, count) = sides.entry(side).or_default();
                 *experts += usize::from(info.name.ends_with(".weight"));
                 *count += info.count();
@@ -41,6 +50,7 @@ impl Account {
                 account.head += info.count();
             } else {
                 account.backbone += info.count();
+                account.unfrozen += if info.trainable { info.count() } else { 0 };
             }
         }
         for (experts, count) in sides.into_values() {
@@ -56,12 +66,18 @@ impl Account {
 
     /// All adaptation parameters during training, head excluded.
     pub fn adaptation(&self) -> usize {
-        self.experts + self.shared
+        self.experts + self.shared + self.router
+    }
+
+    /// What the paper's #Param counts: adaptation parameters after merging, or the backbone's where those
+    /// are trained. The head is not counted.
+    pub fn tuned(&self) -> usize {
+        self.merged + self.unfrozen
     }
 
     /// What one more task costs on disk in f32 once merged, head included.
     pub fn stored_bytes(&self) -> usize {
-        4 * (self.merged + self.head)
+        4 * (self.tuned() + self.head)
     }
 
     /// All parameters that a served (merged) model runs.
@@ -102,6 +118,7 @@ mod tests {
             info("classifier.weight", &[2, 8]),
             info("embeddings.weight", &[10, 8]),
         ];
+        parameters[1].trainable = false;
         for expert in 0..4 {
             parameters.push(info(
                 &format!("layer.0.output.adamix.down.{expert}.weight"),
@@ -120,6 +137,10 @@ mod tests {
             (72, 24, 42)
         );
         assert_eq!((account.head, account.backbone), (16, 80));
+        assert_eq!((account.tuned(), account.unfrozen), (42, 0));
+        parameters[1].trainable = true;
+        let account = Account::new(&parameters, |name| name.starts_with("classifier"));
+        assert_eq!((account.tuned(), account.stored_bytes()), (122, 4 * 138));
     }
 
     #[test]

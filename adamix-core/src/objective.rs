@@ -1,4 +1,4 @@
-//! The loss of a training step: the task's on the first pass, consistency between the two.
+//! The loss of a training step: the task's, consistency between two passes, and what routing adds.
 
 pub mod language_model;
 
@@ -48,6 +48,20 @@ pub struct Consistency {
     pub detach: bool,
     /// What consistency means for a regression.
     pub regression: RegressionConsistency,
+    /// Which passes the task's loss is taken on.
+    pub task_loss: TaskLoss,
+}
+
+/// Which of two passes the task's loss is taken on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskLoss {
+    /// The first alone: AdaMix' released code.
+    #[default]
+    First,
+    /// The sum over both: R-Drop (Wu et al. 2021; one module, dropout) and THOR (Zuo et al. 2022; tied
+    /// experts, weight 5).
+    Both,
 }
 
 impl Default for Consistency {
@@ -56,6 +70,7 @@ impl Default for Consistency {
             weight: 1.0,
             detach: true,
             regression: RegressionConsistency::None,
+            task_loss: TaskLoss::First,
         }
     }
 }
@@ -84,12 +99,14 @@ impl Consistency {
 /// The parts of a step's loss, each of shape `[1]`.
 #[derive(Clone, Debug)]
 pub struct StepLoss {
-    /// What is differentiated: task + weight · consistency.
+    /// What is differentiated: task + weight · consistency + auxiliary.
     pub total: Tensor<1>,
-    /// On the first pass only.
+    /// On the first pass, or the sum over both.
     pub task: Tensor<1>,
     /// Without its factor; absent with one pass.
     pub consistency: Option<Tensor<1>>,
+    /// What routing adds, its factors included.
+    pub auxiliary: Option<Tensor<1>>,
 }
 
 impl StepLoss {
@@ -106,14 +123,33 @@ impl StepLoss {
                 total: task.clone(),
                 task,
                 consistency: None,
+                auxiliary: None,
             };
+        };
+        let task = match consistency.task_loss {
+            TaskLoss::First => task,
+            TaskLoss::Both => task + targets.loss(second.clone()),
         };
         let term = consistency.loss(first, second, targets);
         Self {
             total: task.clone() + term.clone() * consistency.weight,
             task,
             consistency: Some(term),
+            auxiliary: None,
         }
+    }
+
+    /// The same with the mean over the passes of what their routing adds
+    /// ([`auxiliary_loss`](crate::routing::auxiliary_loss)).
+    pub fn with_auxiliary(mut self, passes: impl IntoIterator<Item = Option<Tensor<1>>>) -> Self {
+        let terms: Vec<Tensor<1>> = passes.into_iter().flatten().collect();
+        let count = terms.len() as f64;
+        if let Some(sum) = terms.into_iter().reduce(|a, b| a + b) {
+            let term = sum / count;
+            self.total = self.total + term.clone();
+            self.auxiliary = Some(term);
+        }
+        self
     }
 }
 
@@ -137,6 +173,29 @@ mod tests {
             .loss(outputs)
             .into_scalar::<f32>();
         assert!((loss - 2.5).abs() < 1e-6, "{loss}");
+    }
+
+    #[test]
+    fn both_passes_count_for_r_drop() {
+        let device = Device::flex();
+        let first = Tensor::<2>::from_data([[3f32.ln(), 0.0]], &device);
+        let second = Tensor::<2>::from_data([[0.0f32, 0.0]], &device);
+        let consistency = Consistency {
+            weight: 2.0,
+            task_loss: TaskLoss::Both,
+            ..Consistency::default()
+        };
+        let targets = Targets::Classes(vec![0]);
+        let loss = StepLoss::new(&consistency, &targets, first, Some(second));
+        // -ln 3/4 - ln 1/2, and twice half of KL(p2 || p1) + KL(p1 || p2) for (3/4, 1/4) and (1/2, 1/2).
+        let task = -(0.75f32.ln() + 0.5f32.ln());
+        let kl = 0.5 * (4f32 / 3.0).ln() + 0.75 * 1.5f32.ln() + 0.25 * 0.5f32.ln();
+        let auxiliary = Tensor::<1>::from_data([0.5f32], &device);
+        let loss = loss.with_auxiliary([Some(auxiliary.clone()), Some(auxiliary * 3.0)]);
+        let found = loss.task.into_scalar::<f32>();
+        assert!((found - task).abs() < 1e-6, "{found} {task}");
+        let total = loss.total.into_scalar::<f32>();
+        assert!((total - (task + kl + 1.0)).abs() < 1e-6, "{total}");
     }
 
     #[test]

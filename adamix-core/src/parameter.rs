@@ -11,9 +11,10 @@ use thiserror::Error;
 
 /// A module whose parameters have Hugging Face names.
 pub trait Named: Module {
-    /// Pairs of a field name and the path segment it stands for; an empty segment is left out.
+    /// Pairs of a field name and the path segment it stands for; an empty segment is left out, as is the
+    /// name of an enum's variant.
     fn renames(&self) -> Vec<(&'static str, &'static str)> {
-        vec![("experts", "")]
+        Vec::new()
     }
 }
 
@@ -75,15 +76,21 @@ struct Path {
 
 impl Path {
     fn new(module: &impl Named) -> Self {
+        let mut renames = module.renames();
+        renames.push(("experts", ""));
         Self {
-            renames: module.renames(),
+            renames,
             stack: Vec::new(),
         }
     }
 
     fn enter(&mut self, name: &str, container: &str) {
         let renamed = self.renames.iter().find(|(field, _)| *field == name);
-        let segment = renamed.map_or(name, |(_, segment)| segment);
+        let segment = match renamed {
+            Some((_, segment)) => segment,
+            None if container.starts_with("Enum:") => "",
+            None => name,
+        };
         self.stack.push((segment.to_owned(), container.to_owned()));
     }
 
@@ -350,9 +357,10 @@ mod tests {
 
     #[test]
     fn names_and_shapes_are_those_of_the_files() {
-        let mixture = BottleneckConfig::new(8, 2)
-            .with_experts(2)
-            .init(Key::new(1), &Device::flex());
+        let mixture =
+            BottleneckConfig::new(2)
+                .with_experts(2)
+                .init(8, Key::new(1), &Device::flex());
         let infos = parameters(&mixture);
         let names: Vec<_> = infos
             .iter()
@@ -374,8 +382,8 @@ mod tests {
     #[test]
     fn export_and_assign_are_inverse() {
         let device = Device::flex();
-        let source = BottleneckConfig::new(8, 2).init(Key::new(1), &device);
-        let other = BottleneckConfig::new(8, 2).init(Key::new(2), &device);
+        let source = BottleneckConfig::new(2).init(8, Key::new(1), &device);
+        let other = BottleneckConfig::new(2).init(8, Key::new(2), &device);
         let values = export(&source, |_| true);
         assert_ne!(export(&other, |_| true), values);
         let other = assign(other, values.clone()).unwrap();
@@ -384,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_wrong_shape_is_named() {
-        let mixture = BottleneckConfig::new(8, 2).init(Key::new(1), &Device::flex());
+        let mixture = BottleneckConfig::new(2).init(8, Key::new(1), &Device::flex());
         let bad = HostTensor {
             shape: vec![3],
             values: vec![0.0; 3],

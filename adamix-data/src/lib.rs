@@ -23,7 +23,7 @@ pub mod table;
 mod task;
 pub mod tokenize;
 
-pub use batch::{Batch, Order, collate, plan_epoch, plan_evaluation};
+pub use batch::{Batch, Order, collate, fill_batches, plan_epoch, plan_evaluation};
 pub use error::DataError;
 pub use example::{Example, Rows, Target};
 pub use glue::load;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use adamix_models::hub::write;
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 /// The name by which configs refer to it.
 pub const NAME: &str = "embedded";
@@ -33,9 +33,13 @@ pub fn unpack() -> Result<PathBuf> {
     let folder = std::env::temp_dir().join(format!("adamix-embedded-{}", &hash[..16]));
     for (name, bytes) in FILES {
         let path = folder.join(name);
-        // Compared whole: a temporary directory is anybody's.
+        // Compared whole: a temporary directory is anybody's. Written under a name of this process's own,
+        // as several may unpack at once.
         if std::fs::read(&path).ok().as_deref() != Some(bytes) {
-            write::atomic(&path, bytes)?;
+            let own = folder.join(format!("{name}-{}", std::process::id()));
+            write::atomic(&own, bytes)?;
+            std::fs::rename(&own, &path)
+                .with_context(|| format!("{}: cannot be written", path.display()))?;
         }
     }
     Ok(folder)

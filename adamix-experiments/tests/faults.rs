@@ -140,7 +140,7 @@ fn a_full_disk_keeps_the_checkpoint_before() {
     let case = Case::new();
     for (fault, step) in [
         ("write step-4.safetensors=full", 2),
-        ("rename state.json@2=full", 2),
+        ("rename state.json@2=full", 4),
         ("write best-6.safetensors=full", 6),
         ("write adamix.safetensors@2=full", 12),
         ("rename result.json=full", 12),

@@ -118,7 +118,7 @@ fn killed_at_any_point() {
     finish(&fixture, &out);
     let whole = outcome(&out);
     let has = |name: &str| whole.iter().any(|(path, _)| path.ends_with(name));
-    assert!(has("checkpoint/step-12.safetensors") && has("merged/last/adamix.safetensors"));
+    assert!(has("checkpoint/step-12.safetensors") && has("merged/last/adapter_model.safetensors"));
 
     let key = Key::new(3).purpose("kills");
     let mut with_optimizer = 0;
@@ -153,22 +153,26 @@ fn killed_from_outside_at_any_time() {
     let took = clock.elapsed();
     let whole = outcome(&out);
 
+    // Each run is killed up to three times; one that came to its end before counts for nothing.
     let key = Key::new(4).purpose("times");
     let mut kills = 0;
-    for run in 0..7u64 {
+    for run in 0..40u64 {
         let out = fixture.path(&format!("killed-{run}"));
         for time in 0..3u64 {
-            let wait = took.mul_f64(key.fold(run).fold(time).uniform());
+            let share = 0.1 + 0.5 * key.fold(run).fold(time).uniform();
             let mut child = train(&fixture, &out).spawn().unwrap();
-            std::thread::sleep(wait);
+            std::thread::sleep(took.mul_f64(share));
             child.kill().unwrap();
             let status = child.wait().unwrap();
             kills += usize::from(status.signal() == Some(SIGKILL));
         }
         finish(&fixture, &out);
         assert_same(&out, &whole, &format!("run {run}"));
+        if kills >= 20 {
+            return;
+        }
     }
-    assert!(kills >= 15, "{kills} of 21 were in time");
+    panic!("{kills} kills were in time");
 }
 
 #[test]
@@ -211,13 +215,13 @@ fn a_second_signal_stops_at_once() {
     for (name, code) in [("INT", 130), ("TERM", 143)] {
         let out = fixture.path(name);
         let mut command = train(&fixture, &out);
-        let mut child = command.env("ADAMIX_FAULT", "step@4=hang").spawn().unwrap();
+        let mut child = command.env("ADAMIX_FAULT", "saved=hang").spawn().unwrap();
         wait_for(&out.join("checkpoint/state.json"));
         signal(&child, name);
         std::thread::sleep(Duration::from_millis(500));
         assert!(
             child.try_wait().unwrap().is_none(),
-            "the step has not ended"
+            "it lets what it does end"
         );
         signal(&child, name);
         assert_eq!(child.wait().unwrap().code(), Some(code));

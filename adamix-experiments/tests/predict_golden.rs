@@ -21,8 +21,8 @@ fn shared(what: &str) -> Option<PathBuf> {
     None
 }
 
-/// Predicts texts or pairs with a folder's own head.
-fn predict(model: &Path, texts: &[Value]) -> Vec<Value> {
+/// Predicts texts or pairs with a folder's own head, or with an adapter on it.
+fn predict(model: &Path, adapter: Option<&Path>, texts: &[Value]) -> Vec<Value> {
     let folder = tempfile::TempDir::new().unwrap();
     let line = |text: &Value| match text {
         Value::Array(pair) => {
@@ -45,6 +45,9 @@ fn predict(model: &Path, texts: &[Value]) -> Vec<Value> {
         .arg(&input)
         .arg("--output")
         .arg(&output);
+    if let Some(adapter) = adapter {
+        command.arg("--adapter").arg(adapter);
+    }
     command.assert().success();
     let text = std::fs::read_to_string(output).unwrap();
     text.lines()
@@ -75,7 +78,7 @@ fn classifiers_agree_with_transformers() {
     for name in ["golden/hf/bert-tiny", "golden/hf/roberta-tiny"] {
         let Some(folder) = shared(name) else { continue };
         for case in golden(&folder)["cases"].as_array().unwrap() {
-            let rows = predict(&folder, case["texts"].as_array().unwrap());
+            let rows = predict(&folder, None, case["texts"].as_array().unwrap());
             let found: Vec<f64> = rows
                 .iter()
                 .flat_map(|row| numbers(&row["logits"]))
@@ -102,8 +105,37 @@ fn the_masked_language_model_agrees_with_transformers() {
         return;
     };
     let golden = golden(&folder);
-    let row = &predict(&folder, &[golden["text"].clone()])[0];
+    let row = &predict(&folder, None, &[golden["text"].clone()])[0];
     assert_eq!(row["input_ids"], golden["input_ids"][0]);
     assert_eq!(row["mask_positions"][0], golden["mask_position"]);
     close(&numbers(&row["logits"]), &numbers(&golden["mask_logits"]));
+}
+
+#[test]
+fn adapters_of_peft_agree_with_it() {
+    let Some(adapter) = shared("golden/hf/roberta-tiny-lora") else {
+        return;
+    };
+    let base = adapter.parent().unwrap().join("roberta-tiny");
+    for case in golden(&adapter)["cases"].as_array().unwrap() {
+        let rows = predict(&base, Some(&adapter), case["texts"].as_array().unwrap());
+        let found: Vec<f64> = rows
+            .iter()
+            .flat_map(|row| numbers(&row["logits"]))
+            .collect();
+        close(&found, &numbers(&case["logits"]));
+    }
+}
+
+#[test]
+fn a_decoders_adapter_of_peft_agrees_with_it() {
+    let Some(adapter) = shared("golden/hf/gpt2-tiny-lora") else {
+        return;
+    };
+    let base = adapter.parent().unwrap().join("gpt2-tiny");
+    for case in golden(&adapter)["cases"].as_array().unwrap() {
+        let row = &predict(&base, Some(&adapter), &[case["prompt"].clone()])[0];
+        assert_eq!(row["input_ids"], case["input_ids"]);
+        close(&numbers(&row["logits"]), &numbers(&case["logits_last"]));
+    }
 }

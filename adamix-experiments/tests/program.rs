@@ -48,7 +48,7 @@ fn a_run_leaves_its_whole_folder_and_is_not_run_twice() {
         "adapter/initial/adamix.safetensors",
         "adapter/best/adamix_config.json",
         "adapter/last/adamix.safetensors",
-        "merged/best/adamix.safetensors",
+        "merged/best/adapter_model.safetensors",
         "merged/last/adamix_config.json",
         "predictions/best.jsonl",
         "predictions/last.jsonl",

@@ -191,6 +191,12 @@ fn the_plan_is_the_same_every_time_and_names_each_run_once() {
     assert_eq!(spec["id"], ids[0]);
     assert_eq!(spec["config"]["schedule"]["epochs"], 1);
 
+    // The status says for every run where it stands on every axis, its default included.
+    let status: Value =
+        serde_json::from_str(&status(&fixture.path("runs/sweeps/plan"), "--json")).unwrap();
+    let settings = |run: usize| status["runs"][run]["settings"]["adaptation.experts"].clone();
+    assert_eq!((settings(0), settings(2)), (Value::from(3), Value::from(2)));
+
     // Two settings that are one run, and a key that is none.
     let file = sweep(&fixture, "same", "[grid]\nseed = [1, 1]\n");
     let mut same = adamix();

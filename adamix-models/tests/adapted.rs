@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use adamix_core::adaptation::{BottleneckConfig, Share};
+use adamix_core::adaptation::{AdaptationConfig, BottleneckConfig, Share};
 use adamix_core::merging::Uniform;
 use adamix_core::objective::{StepLoss, Targets};
 use adamix_core::optimizer::{AdamW, AdamWConfig};
@@ -15,6 +15,7 @@ use adamix_models::encoder::{
 use adamix_models::hub::write::{Precision, safetensors};
 use adamix_models::hub::{HubError, Source, Weights};
 use adamix_models::pass::{Pass, PassDropout};
+use adamix_models::site::{Adaptable, Attachment};
 use burn::tensor::{Device, Tensor};
 
 fn config() -> SequenceClassifierConfig {
@@ -38,10 +39,11 @@ fn model(share: Share, device: &Device) -> SequenceClassifier {
         .build_all(&Source::random(Key::new(1), device))
         .unwrap();
     let model = parameter::set_trainable(model, |info| info.name.starts_with("classifier"));
-    let mixture = BottleneckConfig::new(16, 4)
+    let mixture = BottleneckConfig::new(4)
         .with_share(share)
         .with_initializer_range(0.3);
-    model.attach(&mixture, Key::new(2), device)
+    let mixture = Attachment::new(AdaptationConfig::Bottleneck(mixture));
+    model.attach(&[mixture], 0, Key::new(2), device).unwrap()
 }
 
 /// Two rows of six tokens, the second with two of padding.
@@ -148,11 +150,11 @@ fn padding_and_company_change_neither_logits_nor_masks() {
     let device = Device::flex();
     let model = model(Share::Up, &device);
     let dropout = |examples: &'static [u32]| Pass {
-        routes: None,
         dropout: Some(PassDropout {
             key: Key::new(5),
             examples,
         }),
+        ..Pass::EVALUATION
     };
     let both = values(model.forward(&input(&device), &dropout(&[40, 41])));
     let alone = EncoderInput::new(
@@ -181,11 +183,11 @@ fn nothing_reads_the_backends_global_generator() {
         device.seed(seed);
         let model = model(Share::Up, &device);
         let pass = Pass {
-            routes: None,
             dropout: Some(PassDropout {
                 key: Key::new(5),
                 examples: &[1, 2],
             }),
+            ..Pass::EVALUATION
         };
         values(model.forward(&input(&device), &pass))
     };
@@ -196,7 +198,7 @@ fn nothing_reads_the_backends_global_generator() {
 fn per_example_routes_equal_each_example_alone() {
     let device = Device::flex();
     let model = model(Share::None, &device);
-    let choose = |down: Vec<usize>, up: Vec<usize>| Decision {
+    let choose = |down: Vec<usize>, up: Vec<usize>| Decision::Experts {
         down: Choice::PerExample(down),
         up: Choice::PerExample(up),
     };
@@ -207,7 +209,7 @@ fn per_example_routes_equal_each_example_alone() {
         .collect();
     let both = values(model.forward(&input(&device), &Pass::along(&routes)));
     for (row, (down, up)) in [(3, 0), (1, 2)].into_iter().enumerate() {
-        let single = Decision {
+        let single = Decision::Experts {
             down: Choice::One(down),
             up: Choice::One(up),
         };

@@ -263,21 +263,21 @@ fn a_trained_model_has_pytorchs_intermediate_tensors() {
     let y = adamix_kernels::attention_causal(q, k, v, None, None);
     let y = y.swap_dims(1, 2).reshape(x.dims());
     check("y", values(y.clone()));
-    let y = block.attn.c_proj.forward(y);
+    let y = block.attn.c_proj.forward(y, &pass, "");
     check("yProj", values(y.clone()));
     check(
         "yProj",
-        values(block.attn.forward(normed, None, None, &pass, "")),
+        values(block.attn.forward(normed, None, None, None, &pass, "")),
     );
     let x = x + y;
     check("attnResid", values(x.clone()));
     let normed = block.ln_2.forward(x.clone());
     check("ln2", values(normed.clone()));
-    let inner = block.mlp.c_fc.forward(normed.clone());
+    let inner = block.mlp.c_fc.forward(normed.clone(), &pass, "");
     check("fc", values(inner.clone()));
     let inner = adamix_kernels::gelu_tanh(inner);
     check("gelu", values(inner.clone()));
-    check("mlp", values(block.mlp.c_proj.forward(inner)));
+    check("mlp", values(block.mlp.c_proj.forward(inner, &pass, "")));
     let y = block.mlp.forward(normed, &pass, "");
     let mut x = x + y;
     check("mlpResid", values(x.clone()));

@@ -8,7 +8,7 @@ mod shared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use adamix_core::adaptation::{LowRankConfig, Share};
+use adamix_core::adaptation::{AdaptationConfig, LowRankConfig, Share};
 use adamix_core::merging::Uniform;
 use adamix_core::objective::language_model::{LanguageModelObjective, NextTokens};
 use adamix_core::parameter::{self, HostTensor};
@@ -17,6 +17,7 @@ use adamix_keys::Key;
 use adamix_models::gpt2::{DecoderInput, Gpt2, Gpt2Config};
 use adamix_models::hub::Weights;
 use adamix_models::pass::Pass;
+use adamix_models::site::{Adaptable, Attachment};
 use burn::tensor::Device;
 use compare::{distance, floats, ids, values};
 use serde_json::Value;
@@ -93,20 +94,20 @@ impl Case {
         };
         let trained = tensors(&files(path)[0]);
         let adapter = settings.get("adamix_only").is_some_and(|v| v != 0);
-        let model = if adapter {
+        let mixture = if adapter {
             let bottleneck = trained["transformer.h.0.mlp.adamix.down.0.weight"].shape[0];
-            let mixture = config
-                .adapter(bottleneck)
-                .with_experts(number("n_experts"))
-                .with_share(share);
-            model.attach_adapters(&mixture, Key::new(0), device)
+            let mixture = config.adapter(bottleneck);
+            let mixture = mixture.with_experts(number("n_experts"));
+            AdaptationConfig::Bottleneck(mixture.with_share(share))
         } else {
             let mixture = LowRankConfig::new(number("lora_attn_dim"))
                 .with_alpha(settings["lora_attn_alpha"].as_f64().unwrap())
                 .with_experts(number("n_experts"))
                 .with_share(share);
-            model.attach_low_rank(&mixture, Key::new(0), device)
+            AdaptationConfig::LowRank(mixture)
         };
+        let mixture = Attachment::new(mixture);
+        let model = model.attach(&[mixture], 0, Key::new(0), device).unwrap();
         let names: BTreeSet<String> = trained.keys().cloned().collect();
         let trainable: BTreeSet<String> = parameter::parameters(&model)
             .into_iter()
@@ -128,7 +129,7 @@ impl Case {
                 Choice::One(drawn.unwrap_or(0))
             };
             let decide = |site: &Site| {
-                let decision = Decision {
+                let decision = Decision::Experts {
                     down: draw("share_A"),
                     up: draw("share_B"),
                 };

@@ -2,16 +2,22 @@
 
 mod shared;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use adamix_core::adaptation::{AdaptationConfig, LowRankConfig};
+use adamix_core::merging::Uniform;
+use adamix_core::parameter;
+use adamix_core::random::Initializer;
 use adamix_keys::Key;
 use adamix_models::encoder::{
     EncoderConfig, EncoderInput, Pooling, SequenceClassifier, SequenceClassifierConfig,
 };
 use adamix_models::gpt2::{DecoderInput, Gpt2, Gpt2Config};
 use adamix_models::hub::peft::{self, PeftFolder, Setting};
-use adamix_models::hub::{Layout, Weights, affine_modules, fold_into};
+use adamix_models::hub::{Layout, Source, Weights, affine_modules, attach, fold_into, portable};
 use adamix_models::pass::Pass;
+use adamix_models::site::{Adaptable, Attachment};
 use burn::tensor::{Device, Tensor};
 use serde_json::Value;
 
@@ -185,4 +191,88 @@ fn a_damaged_folder_is_refused_by_what_it_lacks() {
         error.contains("layer.0.attention.self.key.lora_A"),
         "{error}"
     );
+}
+
+/// The released form of GPT-2's LoRA, as one update of the whole map: twice the rank, B block-diagonal.
+#[test]
+fn a_mixture_on_queries_and_values_is_one_adapter_of_twice_the_rank() {
+    let device = Device::flex();
+    let config = Gpt2Config {
+        vocab_size: 40,
+        n_positions: 16,
+        n_embd: 12,
+        n_layer: 2,
+        n_head: 3,
+        initializer_range: 0.3,
+        ..Gpt2Config::named("gpt2").unwrap()
+    };
+    let base = Gpt2::build(&config, &Source::random(Key::new(5), &device)).unwrap();
+    let low_rank = LowRankConfig::new(2)
+        .with_alpha(6.0)
+        .with_experts(3)
+        .with_equal_start(false);
+    let attachment = Attachment::new(AdaptationConfig::LowRank(low_rank));
+    let mixture = base
+        .clone()
+        .attach(&[attachment], 0, Key::new(1), &device)
+        .unwrap();
+    // B starts at zero: give it values.
+    let mut tensors = parameter::export(&mixture, |info| info.name.contains(".adamix."));
+    for (name, tensor) in &mut tensors {
+        if name.contains(".up.") {
+            let count = tensor.values.len();
+            tensor.values = Initializer::Normal(0.5).sample(Key::new(2).purpose(name), count);
+        }
+    }
+    let mixture = parameter::assign(mixture, tensors).unwrap();
+    let merged = mixture.merged(&Uniform {}).unwrap();
+
+    let adapter = portable(&merged, BTreeMap::new()).unwrap();
+    let setting = Setting {
+        task_type: "CAUSAL_LM",
+        base: None,
+        layout: Layout::InOut,
+        modules: affine_modules(&base),
+        heads: 3,
+        layers: 2,
+    };
+    let out = tempfile::tempdir().unwrap();
+    peft::save(out.path(), &adapter, &setting).unwrap();
+    let written = shared::json(&out.path().join(peft::CONFIG));
+    assert_eq!(
+        (&written["r"], &written["lora_alpha"]),
+        (&4.into(), &12.into())
+    );
+    assert_eq!(written["fan_in_fan_out"], true);
+    assert_eq!(written["target_modules"], serde_json::json!(["c_attn"]));
+    let b = Weights::from_files(out.path(), vec![out.path().join(peft::TENSORS)]).unwrap();
+    let b = b
+        .tensor("base_model.model.transformer.h.0.attn.c_attn.lora_B.weight")
+        .unwrap();
+    assert_eq!(b.shape, [36, 4]);
+    for (row, values) in b.values.chunks(4).enumerate() {
+        let zero: &[usize] = match row / 12 {
+            0 => &[2, 3],
+            1 => &[0, 1, 2, 3],
+            _ => &[0, 1],
+        };
+        assert!(
+            zero.iter().all(|column| values[*column] == 0.0),
+            "row {row}"
+        );
+    }
+
+    let read = PeftFolder::open(out.path(), "transformer").unwrap();
+    let attached = attach(base.clone(), &read.adapter, Layout::InOut, &device).unwrap();
+    let folded = fold_into(base.clone(), &read.adapter, Layout::InOut).unwrap();
+    let input = DecoderInput::new(&config, &[3, 1, 4, 1, 5, 9], 6, &device).unwrap();
+    let logits = |model: &Gpt2| values(model.forward(&input, &Pass::EVALUATION));
+    let (expected, plain) = (logits(&merged), logits(&base));
+    let distance = |found: Vec<f32>| {
+        let pairs = found.iter().zip(&expected);
+        pairs.fold(0f32, |largest, (f, e)| largest.max((f - e).abs()))
+    };
+    assert!(distance(plain) > 1e-2);
+    assert!(distance(logits(&attached)) < 1e-5);
+    assert!(distance(logits(&folded)) < 1e-5);
 }

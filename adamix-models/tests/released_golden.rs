@@ -6,7 +6,7 @@ mod shared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use adamix_core::adaptation::{BottleneckConfig, Share};
+use adamix_core::adaptation::{AdaptationConfig, BottleneckConfig, Share};
 use adamix_core::merging::Uniform;
 use adamix_core::objective::{Consistency, StepLoss, Targets};
 use adamix_core::parameter::{self, HostTensor};
@@ -17,6 +17,7 @@ use adamix_models::encoder::{
 };
 use adamix_models::hub::Weights;
 use adamix_models::pass::Pass;
+use adamix_models::site::{Adaptable, Attachment};
 use burn::tensor::{Device, Tensor};
 use serde_json::Value;
 
@@ -97,10 +98,11 @@ impl Case {
             (_, 0) => Share::Down,
             _ => Share::Both,
         };
-        let mixture = BottleneckConfig::new(config.encoder.hidden_size, number("bottleneck"))
+        let mixture = BottleneckConfig::new(number("bottleneck"))
             .with_experts(number("experts"))
             .with_share(share);
-        let model = model.attach(&mixture, Key::new(0), device);
+        let mixture = Attachment::new(AdaptationConfig::Bottleneck(mixture));
+        let model = model.attach(&[mixture], 0, Key::new(0), device).unwrap();
         let names: BTreeSet<String> = trained.keys().cloned().collect();
         let trainable: BTreeSet<String> = parameter::parameters(&model)
             .into_iter()
@@ -142,7 +144,7 @@ impl Case {
         let passes = draws
             .chunks(2 * sites.len())
             .map(|pass| {
-                let decisions = pass.chunks(2).map(|d| Decision {
+                let decisions = pass.chunks(2).map(|d| Decision::Experts {
                     down: Choice::One(d[0]),
                     up: Choice::One(d[1]),
                 });

@@ -13,6 +13,8 @@ pub enum Activation {
     GeluTanh,
     /// The rectifier (Pfeiffer adapters).
     Relu,
+    /// `x sigmoid(x)` (Houlsby adapters of the stock code).
+    Swish,
     /// Nothing: linear adapters.
     Identity,
 }
@@ -24,6 +26,7 @@ impl Activation {
             Self::Gelu => adamix_kernels::gelu(x),
             Self::GeluTanh => adamix_kernels::gelu_tanh(x),
             Self::Relu => burn::tensor::activation::relu(x),
+            Self::Swish => burn::tensor::activation::silu(x),
             Self::Identity => x,
         }
     }

@@ -5,34 +5,41 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::Share;
+use super::{Context, Share, gate};
 use crate::bank::Bank;
 use crate::linear::Linear;
 use crate::merging::{MergeError, MergeRule, Pair};
+use crate::mixture;
 use crate::random::Initializer;
-use crate::routing::Decision;
+use crate::routing::Router;
 
 /// The shape of a low-rank mixture.
-#[derive(Config, Debug)]
+#[derive(Config, Debug, PartialEq)]
 pub struct LowRankConfig {
     /// r: 4 for GPT-2 in the paper, 8 for the encoders' LoRA baseline.
     pub rank: usize,
     /// The update is scaled by `alpha / rank`; 32 for GPT-2 in the released code.
     #[config(default = 32.0)]
     pub alpha: f64,
+    /// Whether the update is scaled by `alpha / sqrt(rank)` instead (rsLoRA, Kalajdzievski 2023).
+    #[config(default = false)]
+    pub rank_stabilized: bool,
     /// M, the number of experts on a side that is not shared; 1 is plain LoRA.
     #[config(default = 8)]
     pub experts: usize,
     /// Which sides are shared; the released runs share B, the up side.
     #[config(default = "Share::Up")]
     pub share: Share,
-    /// Dropout on the input of A, applied by the module that owns the mixture.
+    /// Dropout on the input of A.
     #[config(default = 0.0)]
     pub dropout: f64,
     /// Whether all experts of A start as copies of one draw, as in the released code; else each is drawn
     /// on its own.
     #[config(default = true)]
     pub equal_start: bool,
+    /// Whether the update is scaled by UniPELT's gate instead of `alpha / rank`.
+    #[config(default = false)]
+    pub gate: bool,
 }
 
 impl LowRankConfig {
@@ -41,11 +48,35 @@ impl LowRankConfig {
         self.share.counts(self.experts)
     }
 
+    /// Another rank, as some merging rules leave it, whose update is scaled alike.
+    fn with_same_scale(self, rank: usize) -> Self {
+        let per_alpha = self.scale() / self.alpha;
+        let other = Self {
+            rank,
+            ..self.clone()
+        };
+        let alpha = self.alpha * per_alpha / (other.scale() / other.alpha);
+        other.with_alpha(alpha)
+    }
+
+    /// The factor of the update.
+    pub fn scale(&self) -> f64 {
+        let rank = self.rank as f64;
+        self.alpha
+            / if self.rank_stabilized {
+                rank.sqrt()
+            } else {
+                rank
+            }
+    }
+
     /// A fresh trainable mixture for a map of `[input, output]`: A uniform in `±1/sqrt(input)` (the
     /// released code's Kaiming bound with slope `sqrt(5)`), B zero, so that the update starts at zero.
     pub fn init(&self, [input, output]: [usize; 2], key: Key, device: &Device) -> LowRank {
         let (down, up) = self.counts();
         let bound = Initializer::Uniform(1.0 / (input as f64).sqrt());
+        let gate_key = key.purpose("gate");
+        let gate = || Linear::init(input, 1, Initializer::Normal(0.02), gate_key, device);
         let key = key.purpose("down");
         let expert = |i: usize| {
             let key = if self.equal_start {
@@ -63,7 +94,9 @@ impl LowRankConfig {
             up: Bank {
                 experts: (0..up).map(|_| zeros()).collect(),
             },
-            scale: self.alpha / self.rank as f64,
+            gate: self.gate.then(gate),
+            router: None,
+            config: self.clone(),
         }
     }
 }
@@ -82,27 +115,46 @@ pub struct LowRank {
     pub down: Bank,
     /// B: projections `[rank, output]`.
     pub up: Bank,
-    scale: f64,
+    /// UniPELT's gate: `[input, 1]`.
+    pub gate: Option<Linear>,
+    /// What its routing policy learns.
+    pub router: Option<Router>,
+    #[module(skip)]
+    config: LowRankConfig,
 }
 
 impl LowRank {
-    /// `alpha / rank`.
-    pub fn scale(&self) -> f64 {
-        self.scale
+    /// The shape that this one has.
+    pub fn config(&self) -> LowRankConfig {
+        let experts = self.down.len().max(self.up.len());
+        LowRankConfig {
+            experts,
+            ..self.config.clone()
+        }
     }
 
-    /// The update along the experts that `decision` names.
+    /// The factor of the update.
+    pub fn scale(&self) -> f64 {
+        self.config.scale()
+    }
+
+    /// The update along the experts that the decision names.
     ///
     /// # Shapes
     /// - input: `[batch, tokens, input]`
     /// - output: `[batch, tokens, output]`
-    pub fn forward(&self, x: Tensor<3>, decision: &Decision) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, context: &Context<'_>) -> Tensor<3> {
+        let open = (self.gate.as_ref()).map(|map| gate(map, x.clone(), context.mask.as_ref()));
+        let decision = context.decide(&self.down, Some(&self.up), &self.router, Some(&x));
         // The scale goes on the thin side.
-        let inner = self.down.forward(x, &decision.down) * self.scale;
-        self.up.forward(inner, &decision.up)
+        let between = |inner: Tensor<3>| match &open {
+            Some(open) => inner * open.clone(),
+            None => inner * self.scale(),
+        };
+        mixture::run(&self.down, &self.up, context.drop(x), &decision, between)
     }
 
-    /// The single update that `rule` makes of both banks; `module` is this mixture's path. Most rules merge
+    /// The single module that `rule` makes of both banks; `module` is this mixture's path. Most rules merge
     /// factors, not products.
     ///
     /// # Errors
@@ -115,9 +167,11 @@ impl LowRank {
             linear: true,
         })?;
         Ok(Self {
+            config: self.config.clone().with_same_scale(down.shape()[1]),
             down: Bank::of(down),
             up: Bank::of(up),
-            scale: self.scale,
+            router: None,
+            ..self.clone()
         })
     }
 }
@@ -128,6 +182,7 @@ mod tests {
 
     use super::*;
     use crate::merging::Uniform;
+    use crate::routing::Decision;
 
     fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         tensor.into_data().try_to_vec::<f32>().unwrap()
@@ -158,7 +213,8 @@ mod tests {
         let weights = |i: usize| values(mixture.down.experts[i].weight.val());
         assert_eq!(weights(0), weights(2));
         assert!(weights(0).iter().all(|v| v.abs() <= 1.0 / 6f32.sqrt()));
-        let update = values(mixture.forward(input(&device), &Decision::diagonal(2, 3, 1)));
+        let update =
+            values(mixture.forward(input(&device), &Context::new(&Decision::diagonal(2, 3, 1))));
         assert!(update.iter().all(|v| *v == 0.0));
         let distinct =
             LowRankConfig::new(2)
@@ -183,7 +239,7 @@ mod tests {
         let (a, b) = (&mixture.down.experts[1], &mixture.up.experts[1]);
         let full = a.weight.val().matmul(b.weight.val()) * 3.0;
         let expected = values(input(&device).matmul(full.unsqueeze()));
-        let found = values(mixture.forward(input(&device), &decision));
+        let found = values(mixture.forward(input(&device), &Context::new(&decision)));
         for (f, e) in found.iter().zip(&expected) {
             assert!((f - e).abs() < 1e-5, "{f} {e}");
         }
@@ -205,7 +261,7 @@ mod tests {
             mixture
                 .merged(&Uniform {}, "adamix")
                 .unwrap()
-                .forward(input(&device), &Decision::SINGLE),
+                .forward(input(&device), &Context::new(&Decision::SINGLE)),
         );
         for (f, e) in found.iter().zip(&expected) {
             assert!((f - e).abs() < 1e-4, "{f} {e}");

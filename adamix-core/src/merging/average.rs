@@ -48,6 +48,11 @@ impl Average {
         }
     }
 
+    /// What is left of the average at each step, once it is exponential.
+    pub fn decay(&self) -> f64 {
+        self.decay
+    }
+
     /// How many steps it has seen.
     pub fn steps(&self) -> u64 {
         self.steps

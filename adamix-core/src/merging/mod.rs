@@ -20,13 +20,13 @@ mod uniform;
 mod weighted;
 
 pub use average::Average;
-pub use by_place::{ByPlace, Override, Pattern};
+pub use by_place::{ByPlace, Override};
 pub use concatenation::Concatenation;
 pub use dare::Dare;
 pub use fisher::Fisher;
 pub use magnitude::Magnitude;
 pub use pair::Pair;
-pub use place::{Place, Side};
+pub use place::Place;
 pub use product::Product;
 pub use regmean::{Gram, RegMean};
 pub use soup::greedy_soup;

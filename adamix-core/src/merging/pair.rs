@@ -1,6 +1,6 @@
 //! The two banks of a mixture, as a rule sees them.
 
-use super::{MergeError, Place, Side};
+use super::{MergeError, Place};
 use crate::linear::Linear;
 
 /// Both sides of a mixture. Expert `i` of the module is down `i` and up `i`; a shared side has one
@@ -39,10 +39,10 @@ impl<'a> Pair<'a> {
         &self,
         merge: impl Fn(&[Linear], &Place<'_>) -> Result<Linear, MergeError>,
     ) -> Result<[Linear; 2], MergeError> {
-        let side = |experts: &[Linear], side| match experts {
+        let side = |experts: &[Linear], bank| match experts {
             [one] => Ok(one.clone()),
-            _ => merge(experts, &Place::side(self.module, side)),
+            _ => merge(experts, &Place::bank(self.module, bank)),
         };
-        Ok([side(self.down, Side::Down)?, side(self.up, Side::Up)?])
+        Ok([side(self.down, "down")?, side(self.up, "up")?])
     }
 }

@@ -2,68 +2,41 @@
 
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
-
-/// One of the two banks of a mixture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Side {
-    /// To the bottleneck or the rank.
-    Down,
-    /// Back.
-    Up,
-}
-
-impl Side {
-    /// Its segment of a parameter's path.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Down => "down",
-            Self::Up => "up",
-        }
-    }
-}
-
-/// A parameter that every expert of a side has.
+/// A parameter that every expert of a bank has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
     /// The mixture's path, such as `bert.encoder.layer.0.output.adamix`.
     pub module: &'a str,
-    /// The bank.
-    pub side: Side,
-    /// `weight` or `bias`; empty for the side as a whole.
+    /// The bank's name in it: `down` and `up`, or that of a bank which stands alone.
+    pub bank: &'a str,
+    /// `weight` or `bias`; empty for the bank as a whole.
     pub parameter: &'a str,
 }
 
 impl<'a> Place<'a> {
-    /// A side as a whole.
-    pub fn side(module: &'a str, side: Side) -> Self {
+    /// A bank as a whole.
+    pub fn bank(module: &'a str, bank: &'a str) -> Self {
         Self {
             module,
-            side,
+            bank,
             parameter: "",
         }
     }
 
-    /// A parameter of this side.
+    /// A parameter of this bank.
     pub fn of(self, parameter: &'a str) -> Self {
         Self { parameter, ..self }
     }
 
     /// The parameter's name in one expert: `<module>.down.2.weight`.
     pub fn in_expert(&self, expert: usize) -> String {
-        format!(
-            "{}.{}.{expert}.{}",
-            self.module,
-            self.side.name(),
-            self.parameter
-        )
+        format!("{self}.{expert}.{}", self.parameter)
     }
 }
 
-/// `<module>.down`, the side.
+/// `<module>.down`, the bank.
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.module, self.side.name())
+        write!(f, "{}.{}", self.module, self.bank)
     }
 }

@@ -29,8 +29,7 @@ fn experts(count: usize, shape: [usize; 2], biased: bool, key: Key) -> Vec<Linea
 }
 
 fn merge(rule: &dyn MergeRule, experts: &[Linear]) -> Linear {
-    rule.merge(experts, &Place::side(MODULE, Side::Down))
-        .unwrap()
+    rule.merge(experts, &Place::bank(MODULE, "down")).unwrap()
 }
 
 fn pair<'a>(down: &'a [Linear], up: &'a [Linear]) -> Pair<'a> {
@@ -81,7 +80,7 @@ fn gathered(count: usize, shape: [usize; 2], key: Key) -> (Fisher, RegMean) {
     let mut information = BTreeMap::new();
     let mut inputs = BTreeMap::new();
     for i in 0..count {
-        let place = Place::side(MODULE, Side::Down);
+        let place = Place::bank(MODULE, "down");
         for (parameter, n) in [("weight", shape[0] * shape[1]), ("bias", shape[1])] {
             let drawn = Initializer::Uniform(1.0).sample(key.purpose(parameter).fold(i as u64), n);
             let name = place.of(parameter).in_expert(i);
@@ -138,7 +137,7 @@ proptest! {
         let drawn = experts(count, shape, true, key);
         let (fisher, regmean) = gathered(count, shape, key);
         let order = key.permutation(count);
-        let place = Place::side(MODULE, Side::Down);
+        let place = Place::bank(MODULE, "down");
         let moved = |old: usize| order.iter().position(|o| *o as usize == old).unwrap();
         let permuted: Vec<Linear> = order.iter().map(|i| drawn[*i as usize].clone()).collect();
         let mut fisher_moved = Fisher { information: BTreeMap::new() };
@@ -234,7 +233,7 @@ proptest! {
     #[test]
     fn dropping_and_rescaling_keeps_the_mean_in_expectation(seed in 0u64..1000) {
         let values = [3.0f32, -2.0, 0.5, 8.0];
-        let place = Place::side(MODULE, Side::Up).of("weight");
+        let place = Place::bank(MODULE, "up").of("weight");
         let mut sum = [0f64; 4];
         let draws = 2000;
         for draw in 0..draws {
@@ -261,7 +260,7 @@ fn is_clear(singular: &[f64], rank: usize) -> bool {
 #[test]
 fn ties_by_hand() {
     let experts: [&[f32]; 3] = [&[5.0, 1.0, -2.0], &[0.1, 4.0, -3.0], &[-6.0, 0.5, 2.0]];
-    let place = Place::side(MODULE, Side::Down).of("weight");
+    let place = Place::bank(MODULE, "down").of("weight");
     let ties = |election| {
         let rule = Ties {
             density: 0.67,
@@ -277,7 +276,7 @@ fn ties_by_hand() {
 
 #[test]
 fn fisher_by_hand() {
-    let place = Place::side(MODULE, Side::Down).of("weight");
+    let place = Place::bank(MODULE, "down").of("weight");
     let information = BTreeMap::from([
         (place.in_expert(0), vec![3.0f32, 0.0]),
         (place.in_expert(1), vec![1.0f32, 0.0]),
@@ -376,8 +375,8 @@ fn other_rules_for_some_places() {
     let first: Arc<dyn MergeRule> = Arc::new(Weighted::everywhere(vec![1.0, 0.0]));
     let rule = ByPlace {
         overrides: vec![Override {
-            modules: Pattern::new("layer.0.*"),
-            side: Some(Side::Up),
+            sites: "layer.*".to_owned(),
+            bank: Some("up".to_owned()),
             rule: first,
         }],
         otherwise: Arc::new(Uniform {}),

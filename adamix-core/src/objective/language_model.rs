@@ -100,6 +100,7 @@ impl LanguageModelObjective {
                 total: task.clone(),
                 task,
                 consistency: None,
+                auxiliary: None,
             };
         };
         let term = symmetric_kl(first, second, self.detach);
@@ -107,6 +108,7 @@ impl LanguageModelObjective {
             total: task.clone() + term.clone() * self.consistency,
             task,
             consistency: Some(term),
+            auxiliary: None,
         }
     }
 }

@@ -33,7 +33,10 @@ impl Choice {
         for (i, expert) in chosen.into_iter().enumerate() {
             values[i * experts + expert] = 1.0;
         }
-        Tensor::from_data(TensorData::new(values, [shape[0], shape[1], experts]), device)
+        Tensor::from_data(
+            TensorData::new(values, [shape[0], shape[1], experts]),
+            device,
+        )
     }
 
     /// The indices of a choice per example.

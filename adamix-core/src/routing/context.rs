@@ -1,9 +1,9 @@
 //! Where and when a decision is asked for.
 
 use adamix_keys::Key;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
-use super::Gate;
+use super::Router;
 use crate::linear::Linear;
 
 /// The coordinates of a pass in a run.
@@ -20,7 +20,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The first pass of a draw, in evaluation.
+    /// A draw in evaluation: one pass, whatever the batch.
     pub fn draw(root: Key, draw: u64) -> Self {
         Self {
             root,
@@ -30,7 +30,7 @@ impl Moment {
         }
     }
 
-    /// The key of the two passes over one micro-batch.
+    /// The key of the passes over one micro-batch.
     fn micro_key(&self) -> Key {
         self.root.fold(self.step).fold(self.micro)
     }
@@ -51,15 +51,17 @@ pub struct RoutingContext<'a> {
     pub examples: &'a [u32],
     /// Whether this is a training step: noise and regularising drops belong to those only.
     pub training: bool,
-    /// The mixture's input: `[batch, tokens, width]`.
-    pub input: &'a Tensor<3>,
-    /// 1 for a token, 0 for padding: `[batch, tokens]`.
-    pub mask: &'a Tensor<2>,
-    /// The mixture's declared parameters, if its policy declares any.
-    pub gate: Option<&'a Gate>,
+    /// The mixture's input, `[batch, tokens, width]`, where it reads one.
+    pub input: Option<&'a Tensor<3>>,
+    /// Where the mixture's parameters are.
+    pub device: &'a Device,
+    /// 1 for a token, 0 for padding, `[batch, tokens]`; `None` without padding.
+    pub mask: Option<&'a Tensor<2>>,
+    /// The parameters that the policy declared for this mixture.
+    pub router: Option<&'a Router>,
 }
 
-impl RoutingContext<'_> {
+impl<'a> RoutingContext<'a> {
     /// M: the experts of the side that has more.
     pub fn experts(&self) -> usize {
         self.down.max(self.up)
@@ -67,33 +69,53 @@ impl RoutingContext<'_> {
 
     /// The key of this decision: another one for every site, step, micro-batch and pass.
     pub fn key(&self) -> Key {
-        self.moment
-            .micro_key()
-            .fold(self.moment.pass)
-            .purpose(self.site)
+        let pass = self.moment.micro_key().fold(self.moment.pass);
+        pass.purpose(self.site)
     }
 
     /// A key that the passes over one micro-batch share.
     pub fn key_of_all_passes(&self) -> Key {
-        self.moment
-            .micro_key()
-            .purpose("all passes")
-            .purpose(self.site)
+        let micro = self.moment.micro_key().purpose("all passes");
+        micro.purpose(self.site)
     }
 
     /// A key that is the same in the whole run.
     pub fn key_of_all_steps(&self) -> Key {
-        self.moment.root.purpose("all steps").purpose(self.site)
+        let root = self.moment.root.purpose("all steps");
+        root.purpose(self.site)
     }
 
-    /// A declared map.
+    /// The mixture's input, `[batch, tokens, width]`.
     ///
     /// # Panics
-    /// If the policy did not declare it, or runs on a mixture that was made without it.
-    pub fn map(&self, name: &str) -> &Linear {
-        let gate = self.gate;
-        gate.unwrap_or_else(|| panic!("`{}` has no router, but `{name}` is asked for", self.site))
+    /// If this mixture reads none; only policies that declare parameters, or decide per token, may ask.
+    pub fn input(&self) -> &'a Tensor<3> {
+        self.input
+            .unwrap_or_else(|| panic!("`{}` reads no input that a policy could see", self.site))
+    }
+
+    /// A map that the policy declared.
+    ///
+    /// # Panics
+    /// If it did not, or runs on a mixture that was made without it.
+    pub fn map(&self, name: &str) -> &'a Linear {
+        self.router
+            .unwrap_or_else(|| panic!("`{}` was made without the map `{name}`", self.site))
             .map(name)
+    }
+
+    /// What a token counts: 1, or 0 for padding.
+    ///
+    /// # Shapes
+    /// - output: `[batch, tokens, 1]`
+    pub fn token_weights(&self) -> Tensor<3> {
+        match self.mask {
+            Some(mask) => mask.clone().unsqueeze_dim(2),
+            None => {
+                let [batch, tokens, _] = self.input().dims();
+                Tensor::ones([batch, tokens, 1], self.device)
+            }
+        }
     }
 
     /// The mean of the input over the tokens that are no padding.
@@ -101,7 +123,8 @@ impl RoutingContext<'_> {
     /// # Shapes
     /// - output: `[batch, 1, width]`
     pub fn mean_input(&self) -> Tensor<3> {
-        let weights = self.mask.clone() / self.mask.clone().sum_dim(1);
-        (self.input.clone() * weights.unsqueeze_dim(2)).sum_dim(1)
+        let weights = self.token_weights();
+        let total = weights.clone().sum_dim(1);
+        (self.input().clone() * weights).sum_dim(1) / total
     }
 }

@@ -9,6 +9,10 @@ use super::Choice;
 /// What a policy decided for one mixture in one pass.
 #[derive(Clone, Debug, DeriveSerialize, Deserialize)]
 #[serde(untagged)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a site, for one pass"
+)]
 pub enum Decision {
     /// Experts by number, one choice a side.
     Experts {
@@ -46,7 +50,10 @@ pub struct Mixed {
 
 impl Decision {
     /// The decision that runs a merged or single module.
-    pub const SINGLE: Self = Self::one(0, 0);
+    pub const SINGLE: Self = Self::Experts {
+        down: Choice::One(0),
+        up: Choice::One(0),
+    };
 
     /// One expert a side for the whole batch.
     pub const fn one(down: usize, up: usize) -> Self {

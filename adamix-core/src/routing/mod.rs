@@ -1,138 +1,125 @@
 //! Who goes where: a policy decides, a mixture obeys.
 //!
-//! A policy is stateless code; every draw comes from the key in its [`RoutingContext`], so a decision can
-//! be replayed from the seed and the coordinates alone. A new policy is one file that implements
-//! [`RoutingPolicy`].
+//! A policy is stateless code; every draw comes from a key of its [`RoutingContext`], so a decision can be
+//! replayed from the seed and the coordinates alone. A new policy is one file that implements
+//! [`RoutingPolicy`]; what it learns it declares, and the mixture owns it as a [`Router`].
 
-mod fixed;
-mod stochastic;
+mod balance;
+mod choice;
+mod context;
+mod decision;
+mod pass;
+mod policies;
+mod rank;
+mod router;
+mod usage;
 
-pub use fixed::Fixed;
-pub use stochastic::{Stochastic, StochasticPerExample};
+pub use choice::Choice;
+pub use context::{Moment, RoutingContext};
+pub use decision::{Decision, Mix, Mixed};
+pub use pass::{Asking, RoutedPass, Routes, Site, auxiliary_loss};
+pub use policies::*;
+pub use router::{Declared, Router, RouterShape};
+pub use usage::{Figures, SideFigures, Usage};
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use adamix_keys::Key;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Which expert of a bank a pass runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Choice {
-    /// One expert for the whole batch.
-    One(usize),
-    /// An expert for each example, in batch order.
-    PerExample(Vec<usize>),
-}
-
-/// What a policy decided for one mixture in one pass.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decision {
-    /// The choice among the down-projections.
-    pub down: Choice,
-    /// The choice among the up-projections.
-    pub up: Choice,
-}
-
-impl Decision {
-    /// The decision that runs a merged or single module.
-    pub const SINGLE: Self = Self {
-        down: Choice::One(0),
-        up: Choice::One(0),
-    };
-
-    /// The same expert on both sides (a shared side has only expert 0).
-    pub fn diagonal(expert: usize, down: usize, up: usize) -> Self {
-        Self {
-            down: Choice::One(expert.min(down - 1)),
-            up: Choice::One(expert.min(up - 1)),
-        }
-    }
-}
-
-/// Where and when a decision is asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct RoutingContext<'a> {
-    /// The key of this decision: seed, purpose, step, micro-batch, pass and site are in it.
-    pub key: Key,
-    /// How many down-projections the mixture has.
-    pub down: usize,
-    /// How many up-projections the mixture has.
-    pub up: usize,
-    /// The ids of the batch's examples, in batch order.
-    pub examples: &'a [u32],
-}
+use crate::options::{OptionError, Options};
+use crate::registry::Registry;
 
 /// How a trained mixture is meant to be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Inference {
     /// The experts are merged into one module (AdaMix).
     Merged,
+    /// As the policy decides, without what belongs to training only.
+    Routed,
     /// Every example takes an expert at random, drawn for each side and layer.
     Random,
     /// Always the first expert.
     Fixed,
     /// The mean of the logits of the M diagonal paths (expert i in every layer).
     Ensemble,
+    /// The mean of the logits of several random paths, each an expert for each side and layer.
+    RandomEnsemble,
+    /// The mean of the probabilities of several random paths (paper §3.5).
+    MonteCarlo,
+}
+
+/// How finely a policy tells inputs apart, which is what it costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grain {
+    /// One decision for the batch: the cost of a single module, however many experts there are.
+    Batch,
+    /// One for each example: weights are gathered, or mixed, for each.
+    Example,
+    /// One for each token: all experts run on all tokens.
+    Token,
 }
 
 /// Decides which experts run.
 pub trait RoutingPolicy: Send + Sync + core::fmt::Debug {
     /// The name by which configs refer to the policy.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
-    /// The decision for one mixture in one pass.
+    /// The decision for one mixture in one pass: a function of the context alone.
     fn decide(&self, context: &RoutingContext<'_>) -> Decision;
+
+    /// How finely it tells inputs apart.
+    fn grain(&self) -> Grain {
+        Grain::Batch
+    }
+
+    /// The maps that it learns, for a mixture of this shape. `context.map(name)` gives them back.
+    fn parameters(&self, _shape: &RouterShape) -> Vec<Declared> {
+        Vec::new()
+    }
 
     /// How a model trained with this policy is evaluated unless asked otherwise.
     fn native_inference(&self) -> Inference {
         Inference::Merged
     }
+
+    /// Refuses settings that are out of range.
+    ///
+    /// # Errors
+    /// Names the setting.
+    fn check(&self) -> Result<(), OptionError> {
+        Ok(())
+    }
 }
 
-/// The policies known by name.
-pub const POLICIES: [&str; 3] = ["stochastic", "stochastic-per-example", "fixed"];
-
-/// The policy of that name, or `None`.
-pub fn policy(name: &str) -> Option<Box<dyn RoutingPolicy>> {
-    Some(match name {
-        "stochastic" => Box::new(Stochastic),
-        "stochastic-per-example" => Box::new(StochasticPerExample),
-        "fixed" => Box::new(Fixed),
-        _ => return None,
-    })
+fn parsed<P: RoutingPolicy + DeserializeOwned + 'static>(
+    options: &Options,
+) -> Result<Arc<dyn RoutingPolicy>, OptionError> {
+    let policy: P = options.parse()?;
+    policy.check()?;
+    Ok(Arc::new(policy))
 }
 
-/// The decisions of one pass, by site, in the order of the layers' names.
-pub type Routes = BTreeMap<String, Decision>;
-
-/// One mixture that a policy decides for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
-    /// The adapted module's Hugging Face path, such as `bert.encoder.layer.0.output`.
-    pub name: String,
-    /// How many down-projections it has.
-    pub down: usize,
-    /// How many up-projections it has.
-    pub up: usize,
-}
-
-/// Asks `policy` for every site of one pass. `pass` holds seed, purpose, step, micro-batch and pass.
-pub fn decide_all(
-    policy: &dyn RoutingPolicy,
-    sites: &[Site],
-    pass: Key,
-    examples: &[u32],
-) -> Routes {
-    let decide = |site: &Site| {
-        let context = RoutingContext {
-            key: pass.purpose(&site.name),
-            down: site.down,
-            up: site.up,
-            examples,
-        };
-        (site.name.clone(), policy.decide(&context))
-    };
-    sites.iter().map(decide).collect()
-}
+/// The policies by name.
+pub static POLICIES: Registry<dyn RoutingPolicy> = Registry::new(
+    "routing policy",
+    &[
+        ("stochastic", parsed::<Stochastic>),
+        ("stochastic-per-example", parsed::<StochasticPerExample>),
+        ("stochastic-per-token", parsed::<StochasticPerToken>),
+        ("stochastic-tied", parsed::<StochasticTied>),
+        ("without-replacement", parsed::<WithoutReplacement>),
+        ("fixed", parsed::<Fixed>),
+        ("round-robin", parsed::<RoundRobin>),
+        ("hash", parsed::<Hash>),
+        ("expert-dropout", parsed::<ExpertDropout>),
+        ("task", parsed::<Task>),
+        ("dense", parsed::<Dense>),
+        ("top-k", parsed::<TopK>),
+        ("top-p", parsed::<TopP>),
+        ("smear", parsed::<Smear>),
+        ("adamole", parsed::<AdaMole>),
+        ("gumbel", parsed::<Gumbel>),
+    ],
+);

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
-use super::{Decision, Gate, Moment, RoutingContext, RoutingPolicy};
+use super::{Decision, Moment, Router, RoutingContext, RoutingPolicy};
 
 /// The decisions of one pass, by site, in the order of the sites' names.
 pub type Routes = BTreeMap<String, Decision>;
@@ -21,64 +21,72 @@ pub struct Site {
     pub up: usize,
 }
 
-/// A policy at work in one pass: every mixture asks it when its turn comes, and what it answered is kept.
+/// A policy at work in one forward pass: every mixture asks it when its turn comes, and what it answered is
+/// kept. Mixtures that share a site share the decision of the first.
 #[derive(Debug)]
 pub struct RoutedPass<'a> {
-    /// The policy.
-    pub policy: &'a dyn RoutingPolicy,
-    /// Seed, step, micro-batch and pass.
-    pub moment: Moment,
-    /// The ids of the batch's examples, in batch order.
-    pub examples: &'a [u32],
-    /// 1 for a token, 0 for padding: `[batch, tokens]`.
-    pub mask: Tensor<2>,
-    /// Whether this is a training step.
-    pub training: bool,
+    policy: &'a dyn RoutingPolicy,
+    moment: Moment,
+    examples: &'a [u32],
+    training: bool,
     decided: RefCell<Routes>,
 }
 
+/// What a mixture tells of itself when it asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// How many projections it has: down, up.
+    pub counts: (usize, usize),
+    /// The parameters that the policy declared for it.
+    pub router: Option<&'a Router>,
+    /// Its input, `[batch, tokens, width]`, where it reads one.
+    pub input: Option<&'a Tensor<3>>,
+    /// Where its parameters are.
+    pub device: &'a Device,
+    /// 1 for a token, 0 for padding, `[batch, tokens]`; `None` without padding.
+    pub mask: Option<&'a Tensor<2>>,
+}
+
 impl<'a> RoutedPass<'a> {
-    /// A pass in which nothing is decided yet.
+    /// A pass in which nothing is decided yet. `examples` are the ids in batch order.
     pub fn new(
         policy: &'a dyn RoutingPolicy,
         moment: Moment,
         examples: &'a [u32],
-        mask: Tensor<2>,
         training: bool,
     ) -> Self {
         Self {
             policy,
             moment,
             examples,
-            mask,
             training,
             decided: RefCell::default(),
         }
     }
 
-    /// Asks for one mixture, whose input is at hand.
-    ///
-    /// # Shapes
-    /// - input: `[batch, tokens, width]`
-    pub fn decide(
-        &self,
-        site: &str,
-        [down, up]: [usize; 2],
-        gate: Option<&Gate>,
-        input: &Tensor<3>,
-    ) -> Decision {
-        let decision = self.policy.decide(&RoutingContext {
-            moment: self.moment,
-            site,
-            down,
-            up,
-            examples: self.examples,
-            training: self.training,
-            input,
-            mask: &self.mask,
-            gate,
-        });
+    /// The decision for the mixture at a site.
+    pub fn decide(&self, site: &str, asking: &Asking<'_>) -> Decision {
         let mut decided = self.decided.borrow_mut();
+        if let Some(decision) = decided.get(site) {
+            return decision.clone();
+        }
+        let (down, up) = asking.counts;
+        let decision = match asking.counts {
+            // A single module leaves nothing to decide.
+            (1, 1) => Decision::SINGLE,
+            _ => self.policy.decide(&RoutingContext {
+                moment: self.moment,
+                site,
+                down,
+                up,
+                examples: self.examples,
+                training: self.training,
+                input: asking.input,
+                device: asking.device,
+                mask: asking.mask,
+                router: asking.router,
+            }),
+        };
         decided.insert(site.to_owned(), decision.clone());
         decision
     }

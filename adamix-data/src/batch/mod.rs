@@ -2,7 +2,7 @@
 
 mod plan;
 
-pub use plan::{Order, plan_epoch, plan_evaluation};
+pub use plan::{Order, fill_batches, plan_epoch, plan_evaluation};
 
 use crate::tokenize::Encoding;
 

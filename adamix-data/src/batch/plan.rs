@@ -45,6 +45,17 @@ pub fn plan_epoch(lengths: &[u32], batch_size: usize, order: Order, key: Key) ->
     }
 }
 
+/// Fills the batches of a plan that are not full with examples drawn at random, as the released code of GPT-2
+/// does. Give the epoch's own key.
+pub fn fill_batches(batches: &mut [Vec<u32>], batch_size: usize, examples: usize, key: Key) {
+    let key = key.purpose("repeats");
+    for batch in batches {
+        let missing = batch_size.max(1).saturating_sub(batch.len());
+        let draws = (0..missing as u64).map(|i| key.fold(i).below(examples) as u32);
+        batch.extend(draws);
+    }
+}
+
 /// Batches for evaluation, as indices into `lengths`: longest first, so that little is padded and memory runs
 /// out at once or never. Scores do not depend on it; put predictions back by index.
 pub fn plan_evaluation(lengths: &[u32], batch_size: usize) -> Vec<Vec<u32>> {
@@ -91,6 +102,21 @@ mod tests {
             // A pure function of its arguments.
             prop_assert_eq!(&plan, &plan_epoch(&lengths, size, order, Key::new(seed)));
         }
+    }
+
+    #[test]
+    fn filled_batches_are_full_and_keep_their_examples() {
+        let lengths = [1u32; 11];
+        let plan = plan_epoch(&lengths, 4, Order::Shuffled, Key::new(3));
+        let mut filled = plan.clone();
+        fill_batches(&mut filled, 4, 11, Key::new(3));
+        assert!(filled.iter().all(|batch| batch.len() == 4));
+        for (whole, part) in filled.iter().zip(&plan) {
+            assert!(whole.starts_with(part) && whole.iter().all(|i| *i < 11));
+        }
+        let mut again = plan;
+        fill_batches(&mut again, 4, 11, Key::new(3));
+        assert_eq!(again, filled);
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::source::read_bytes;
 /// Files larger than this are no tokenizer (256 MiB; the largest published ones stay below 40 MiB).
 const MAX_TOKENIZER_BYTES: u64 = 1 << 28;
 
+/// A normalizer may make a text at most this many times as long.
+const MAX_GROWTH: f64 = 1000.0;
+
 /// What GPT-2 uses where others have several special tokens.
 const END_OF_TEXT: &str = "<|endoftext|>";
 
@@ -28,7 +31,9 @@ pub(super) fn open(folder: &Path) -> Result<Tokenizer, DataError> {
     };
     let config = Config::read(folder)?;
     let mut inner = if let Some(path) = file("tokenizer.json") {
-        Inner::from_bytes(bounded(&path)?).map_err(|e| broken(&path, e.to_string()))?
+        let bytes = bounded(&path)?;
+        refuse_swelling(&bytes, &path)?;
+        Inner::from_bytes(bytes).map_err(|e| broken(&path, e.to_string()))?
     } else if let Some(path) = file("vocab.txt") {
         word_piece(&path, &config)?
     } else if let (Some(vocab), Some(merges)) = (file("vocab.json"), file("merges.txt")) {
@@ -83,6 +88,34 @@ pub(super) fn open(folder: &Path) -> Result<Tokenizer, DataError> {
         begin_id,
         end_id,
     })
+}
+
+/// Refuses a `tokenizer.json` whose normalizer would fill the memory with a short text.
+fn refuse_swelling(bytes: &[u8], path: &Path) -> Result<(), DataError> {
+    // A file that is no JSON is refused by who reads it next.
+    let file: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    if growth(&file["normalizer"]) > MAX_GROWTH {
+        return Err(broken(
+            path,
+            format!("its normalizer could swell a text more than {MAX_GROWTH} times"),
+        ));
+    }
+    Ok(())
+}
+
+/// How many times as long a text can become, at most.
+fn growth(normalizer: &Value) -> f64 {
+    let length = |value: &Value| value.as_str().map_or(0, str::len) as f64;
+    let parts = normalizer["normalizers"].as_array();
+    let inner: f64 = parts.into_iter().flatten().map(growth).product();
+    let own = match normalizer["pattern"]["String"].as_str() {
+        Some(pattern) if !pattern.is_empty() => {
+            (length(&normalizer["content"]) / pattern.len() as f64).max(1.0)
+        }
+        // An expression may match the empty text before every byte.
+        _ => 1.0 + length(&normalizer["content"]) + length(&normalizer["prepend"]),
+    };
+    inner * own
 }
 
 /// BERT's tokenizer from its vocabulary, one token a line.

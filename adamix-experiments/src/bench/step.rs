@@ -2,18 +2,19 @@
 
 use std::time::Instant;
 
-use adamix_core::adaptation::BottleneckConfig;
+use adamix_core::adaptation::{AdaptationConfig, BottleneckConfig};
 use adamix_core::merging::Uniform;
 use adamix_core::objective::{Consistency, StepLoss, Targets};
 use adamix_core::optimizer::{self, AdamW, AdamWConfig};
 use adamix_core::parameter;
-use adamix_core::routing::{self, Stochastic};
+use adamix_core::routing::{Moment, RoutedPass, Stochastic};
 use adamix_keys::Key;
 use adamix_models::encoder::{
     EncoderConfig, EncoderInput, Pooling, SequenceClassifier, SequenceClassifierConfig,
 };
 use adamix_models::hub::Source;
 use adamix_models::pass::{Pass, PassDropout};
+use adamix_models::site::{Adaptable, Attachment};
 use anyhow::Result;
 use burn::tensor::Device;
 
@@ -72,9 +73,9 @@ impl Work {
         };
         let model = classifier.build_all(&Source::random(key.purpose("base"), device))?;
         let model = parameter::set_trainable(model, |info| info.name.starts_with("classifier."));
-        let mixture = BottleneckConfig::new(self.encoder.hidden_size, self.bottleneck)
-            .with_experts(self.experts);
-        Ok(model.attach(&mixture, key.purpose("mixture"), device))
+        let mixture = BottleneckConfig::new(self.bottleneck).with_experts(self.experts);
+        let mixture = Attachment::new(AdaptationConfig::Bottleneck(mixture));
+        Ok(model.attach(&[mixture], 0, key.purpose("mixture"), device)?)
     }
 }
 
@@ -140,10 +141,11 @@ impl Step<'_> {
         let model = self.model.take().expect("a step gives the model back");
         let targets = Targets::Classes(rows.iter().map(|row| row % 2).collect());
         let consistency = Consistency::default();
-        let sites = model.sites();
         let mut logits = (0..self.work.passes as u64).map(|pass| {
             let key = Key::new(2).fold(self.done).fold(pass);
-            let routes = routing::decide_all(&Stochastic, &sites, key.purpose("routing"), rows);
+            let moment = Moment::draw(key.purpose("routing"), 0);
+            let policy = Stochastic {};
+            let routed = RoutedPass::new(&policy, moment, rows, true);
             let dropout = (self.work.dropout > 0.0).then_some(PassDropout {
                 key: key.purpose("dropout"),
                 examples: rows,
@@ -151,8 +153,8 @@ impl Step<'_> {
             model.forward(
                 input,
                 &Pass {
-                    routes: Some(&routes),
                     dropout,
+                    ..Pass::routed(&routed)
                 },
             )
         });

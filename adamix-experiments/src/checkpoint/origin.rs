@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use toml::Table;
+
+use crate::config::dotted;
 
 /// What decided a run, key by key, so that a checkpoint of another run is refused by the name of what
 /// differs. A key that is as its default is left out.
@@ -15,28 +17,13 @@ pub struct Origin(BTreeMap<String, String>);
 impl Origin {
     /// The keys of a table with their paths; `inputs` are what a run reads, such as its data's hash.
     pub fn new(config: &Table, inputs: &[(&str, &str)]) -> Self {
-        let mut origin = Self::default();
-        origin.flatten("", config);
+        let keys = dotted(config).into_iter();
+        let mut origin: BTreeMap<String, String> =
+            keys.map(|(key, value)| (key, value.to_string())).collect();
         for (name, value) in inputs {
-            origin.0.insert((*name).to_owned(), (*value).to_owned());
+            origin.insert((*name).to_owned(), (*value).to_owned());
         }
-        origin
-    }
-
-    fn flatten(&mut self, prefix: &str, table: &Table) {
-        for (name, value) in table {
-            let path = if prefix.is_empty() {
-                name.clone()
-            } else {
-                format!("{prefix}.{name}")
-            };
-            match value {
-                Value::Table(inner) => self.flatten(&path, inner),
-                value => {
-                    self.0.insert(path, value.to_string());
-                }
-            }
-        }
+        Self(origin)
     }
 
     /// Refuses a checkpoint of another origin.

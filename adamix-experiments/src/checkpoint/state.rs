@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use adamix_core::merging::Average;
 use adamix_core::parameter::HostTensor;
+use adamix_core::routing::Usage;
 use serde::{Deserialize, Serialize};
 
 use crate::run::Measured;
@@ -65,6 +67,10 @@ pub struct State<P> {
     pub best: Option<Kept<P>>,
     /// The last measured state.
     pub last: Option<Kept<P>>,
+    /// How often each expert ran.
+    pub usage: Usage,
+    /// The average over the steps, where the run takes one.
+    pub average: Option<Average>,
 }
 
 impl<P> Default for State<P> {
@@ -74,6 +80,8 @@ impl<P> Default for State<P> {
             clocks: Clocks::default(),
             best: None,
             last: None,
+            usage: Usage::default(),
+            average: None,
         }
     }
 }

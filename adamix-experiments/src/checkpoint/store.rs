@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use adamix_core::merging::Average;
 use adamix_core::optimizer::{AdamW, Moments};
 use adamix_core::parameter::{self, HostTensor, Named};
+use adamix_core::routing::Usage;
 use adamix_models::hub::{Weights, fault, write};
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -20,6 +22,7 @@ const FOLDER: &str = "checkpoint";
 const STATE: &str = "state.json";
 const FIRST: &str = "first:";
 const SECOND: &str = "second:";
+const AVERAGE: &str = "average:";
 
 /// `state.json`. Its presence makes the checkpoint.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +40,11 @@ struct Commit<P> {
     tensors: String,
     best: Option<Entry<P>>,
     last: Option<Entry<P>>,
+    #[serde(default)]
+    usage: Usage,
+    /// The average over the steps: its decay and how many it has seen; its values are with the tensors.
+    #[serde(default)]
+    average: Option<(f64, u64)>,
 }
 
 /// A measured state, its values in a file.
@@ -145,11 +153,16 @@ impl Store {
             tensors: format!("step-{step}.safetensors"),
             best: self.keep("best", state.best.as_ref())?,
             last: self.keep("last", state.last.as_ref())?,
+            usage: state.usage.clone(),
+            average: state.average.as_ref().map(|a| (a.decay(), a.steps())),
         };
         let mut tensors = parameter::export(model, |info| trained(&info.name));
         for (name, moments) in optimizer.moments() {
             tensors.insert(format!("{FIRST}{name}"), flat(&moments.first));
             tensors.insert(format!("{SECOND}{name}"), flat(&moments.second));
+        }
+        for (name, tensor) in state.average.iter().flat_map(Average::values) {
+            tensors.insert(format!("{AVERAGE}{name}"), tensor.clone());
         }
         let path = self.folder.join(&commit.tensors);
         write::safetensors(&path, &tensors, write::Precision::F32)?;
@@ -229,6 +242,7 @@ impl Store {
         let weights = Weights::from_files(&self.folder, vec![path.clone()])?;
         let mut values = BTreeMap::new();
         let mut moments = BTreeMap::new();
+        let mut averages = BTreeMap::new();
         for info in parameter::parameters(model) {
             if !trained(&info.name) {
                 continue;
@@ -246,11 +260,17 @@ impl Store {
                 };
                 moments.insert(info.name.clone(), moment);
             }
-            let value = HostTensor {
-                values: weights.read(&info.name, &info.shape)?,
-                shape: info.shape,
+            let read = |name: &str| -> Result<HostTensor> {
+                Ok(HostTensor {
+                    values: weights.read(name, &info.shape)?,
+                    shape: info.shape.clone(),
+                })
             };
-            values.insert(info.name, value);
+            let average = format!("{AVERAGE}{}", info.name);
+            if weights.contains(&average) {
+                averages.insert(info.name.clone(), read(&average)?);
+            }
+            values.insert(info.name.clone(), read(&info.name)?);
         }
         let surplus = weights.unused();
         if let Some(name) = surplus.first() {
@@ -266,6 +286,9 @@ impl Store {
                 clocks: commit.clocks,
                 best: self.kept(commit.best)?,
                 last: self.kept(commit.last)?,
+                usage: commit.usage,
+                average: (commit.average)
+                    .map(|(decay, steps)| Average::resume(decay, steps, averages)),
             },
             lengths: commit.lengths,
         })

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-use adamix_core::routing;
+use adamix_data::nlg::Corpus;
 use adamix_keys::Key;
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
+use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::show;
-use crate::config::InferenceChoice;
-use crate::recipe::{self, Base, Evaluator, TaskData, encode};
+use crate::config::{InferenceChoice, RunConfig};
+use crate::recipe::generation::{DecoderBase, Remeasure};
+use crate::recipe::{self, Base, Evaluator, TaskData};
 use crate::run::RunFolder;
 
 /// Measure a run again, in any inference mode.
@@ -19,19 +21,26 @@ use crate::run::RunFolder;
 Examples:
   adamix evaluate runs/mrpc
   adamix evaluate runs/mrpc --inference random --draw 3 --json
-  adamix evaluate runs/mrpc --inference ensemble --state last")]
+  adamix evaluate runs/mrpc --inference ensemble --state last
+  adamix evaluate runs/mrpc --inference monte-carlo --paths 32")]
 pub struct Evaluate {
     /// The run's folder.
     run: PathBuf,
     /// How the mixture is run.
     #[arg(long, value_enum, default_value = "native")]
-    inference: Mode,
+    inference: InferenceChoice,
+    /// Random paths of random-ensemble and monte-carlo; the run's own number unless given.
+    #[arg(long, value_name = "NUMBER")]
+    paths: Option<usize>,
     /// Which state of the model.
     #[arg(long, value_enum, default_value = "best")]
     state: State,
     /// With random inference: which draw.
     #[arg(long, default_value_t = 0)]
     draw: u64,
+    /// Of a run that generates text: decode the test split and score it, too.
+    #[arg(long)]
+    test: bool,
     /// Where to compute.
     #[arg(long, default_value = "flex")]
     device: String,
@@ -41,21 +50,6 @@ pub struct Evaluate {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-}
-
-/// The modes, for the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Mode {
-    /// As the run was measured.
-    Native,
-    /// Experts averaged into one module.
-    Merged,
-    /// Random experts for each example, side and layer.
-    Random,
-    /// Always the first expert.
-    Fixed,
-    /// Mean logits of the diagonal paths.
-    Ensemble,
 }
 
 /// Which state of a run's model.
@@ -74,6 +68,10 @@ impl Evaluate {
         let folder = RunFolder::open(&self.run)?;
         let config = folder.config()?;
         let device = crate::device::open(&self.device)?;
+        if let Some(corpus) = config.corpus() {
+            return self.generation(&folder, &config, corpus, &device);
+        }
+        ensure!(!self.test, "--test is for runs that generate text");
         let base = match &self.model {
             Some(folder) => Base::open(folder)?,
             None => Base::open(&config.model_folder()?)?,
@@ -81,14 +79,11 @@ impl Evaluate {
         let data = TaskData::load(&config)?;
         let state = format!("{:?}", self.state).to_lowercase();
         let (adapted, _) = base.with_adapter(&folder.file(&format!("adapter/{state}")), &device)?;
-        let policy = routing::policy(&config.routing.policy).context("the run's routing policy")?;
+        let policy = config.routing.policy()?;
         let rule = config.merging.rule()?;
         let mode = match self.inference {
-            Mode::Native => config.evaluation.inference,
-            Mode::Merged => InferenceChoice::Merged,
-            Mode::Random => InferenceChoice::Random,
-            Mode::Fixed => InferenceChoice::Fixed,
-            Mode::Ensemble => InferenceChoice::Ensemble,
+            InferenceChoice::Native => config.evaluation.inference,
+            asked => asked,
         };
         let inference = mode.resolve(policy.native_inference());
         let key = Key::new(config.seed)
@@ -97,15 +92,13 @@ impl Evaluate {
         let mode = recipe::Mode {
             inference,
             rule: rule.as_ref(),
+            policy,
+            paths: self.paths.unwrap_or(config.evaluation.paths),
             key,
             batch_size: config.evaluation.batch_size,
         };
         let evaluator = Evaluator::new(&adapted.model, &base, &mode, &device)?;
-        let encodings = encode(
-            &base.tokenizer,
-            &data.dev,
-            base.max_length(config.input.max_length),
-        )?;
+        let encodings = base.encode(&data.dev, base.longest_input(&config))?;
         let progress = show::progress();
         progress.set_length(data.dev.len() as u64);
         let predictions = evaluator.predict(&data.dev, &encodings, &show::rows(&progress))?;
@@ -123,6 +116,53 @@ impl Evaluate {
             data.dev.len(),
             show::metrics(&metrics)
         )?;
+        Ok(())
+    }
+
+    /// The same for a run that generates text.
+    fn generation(
+        &self,
+        folder: &RunFolder,
+        config: &RunConfig,
+        corpus: Corpus,
+        device: &Device,
+    ) -> Result<()> {
+        let base = match &self.model {
+            Some(folder) => DecoderBase::open(folder)?,
+            None => DecoderBase::open(&config.model_folder()?)?,
+        };
+        let mode = match self.inference {
+            InferenceChoice::Native => config.evaluation.inference,
+            asked => asked,
+        };
+        let inference = mode.resolve(config.routing.policy()?.native_inference());
+        let state = format!("{:?}", self.state).to_lowercase();
+        let measure = Remeasure {
+            config,
+            corpus,
+            adapter: &folder.file(&format!("adapter/{state}")),
+            inference,
+            key: Key::new(config.seed)
+                .purpose("inference draw")
+                .fold(self.draw),
+            test: self.test,
+        };
+        let progress = show::progress();
+        let (metrics, rows, tested) = measure.run(&base, device, &progress)?;
+        progress.finish_and_clear();
+        if self.json {
+            return show::json(
+                &json!({"task": corpus.name(), "inference": inference, "state": state, "rows": rows, "metrics": metrics, "test": tested}),
+            );
+        }
+        say!(
+            "{} {inference:?} ({state}, {rows} pairs)  {}",
+            corpus.name(),
+            show::metrics(&metrics)
+        )?;
+        if let Some(tested) = tested {
+            show::tested(&tested)?;
+        }
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::run::Metrics;
+use crate::run::{Metrics, Tested};
 
 /// A bar on standard error, silent where that is no terminal.
 pub fn progress() -> ProgressBar {
@@ -53,4 +53,16 @@ pub fn metrics(metrics: &Metrics) -> String {
         None => format!("{name} -"),
     };
     metrics.iter().map(one).collect::<Vec<_>>().join("  ")
+}
+
+/// What a test split's texts score, a line for each part.
+pub fn tested(tested: &Tested) -> Result<()> {
+    for (part, scores) in &tested.scores {
+        let inputs = tested.inputs.get(part).copied().unwrap_or(0);
+        say!("  test {part:<6} ({inputs} inputs)  {}", metrics(scores))?;
+    }
+    for note in &tested.notes {
+        say!("  note: {note}")?;
+    }
+    Ok(())
 }

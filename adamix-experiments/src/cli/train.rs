@@ -97,6 +97,9 @@ impl Train {
             result.last.epoch,
             show::metrics(&result.last.metrics)
         )?;
+        for tested in result.test.values() {
+            show::tested(tested)?;
+        }
         if !result.unused_tensors.is_empty() {
             say!("  unused in the base: {}", result.unused_tensors.join(", "))?;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use toml::{Table, Value};
 
 /// A table's values by their dotted keys: `a.b = 1`, `[a] b = 1` and `"a.b" = 1` are the same.
@@ -22,13 +22,21 @@ pub fn dotted(table: &Table) -> BTreeMap<String, Value> {
     flat
 }
 
+/// No key is deeper than this: what is nested without end would exhaust the stack.
+const MAX_DEPTH: usize = 8;
+
 /// Puts a value at a dotted key.
 ///
 /// # Errors
-/// If the key goes through a value that is no table.
+/// If the key goes through a value that is no table, or is deeper than any that there is.
 pub fn put(table: &mut Table, key: &str, value: Value) -> Result<()> {
     let mut place = table;
     let mut names: Vec<&str> = key.split('.').collect();
+    ensure!(
+        names.len() <= MAX_DEPTH,
+        "a key of {} names; none has more than {MAX_DEPTH}",
+        names.len()
+    );
     let last = names.pop().unwrap_or_default();
     for name in names {
         let next = place

@@ -1,6 +1,7 @@
 //! What is measured.
 
 use adamix_core::routing::Inference;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// What is measured.
@@ -11,24 +12,32 @@ pub struct Evaluation {
     pub batch_size: usize,
     /// `native` (the policy's own) or a mode by name.
     pub inference: InferenceChoice,
+    /// Random paths of `random-ensemble` and `monte-carlo`.
+    pub paths: usize,
     /// Lower bound on a regression's outputs, such as 0 in the released RoBERTa code; `none` for no bound.
     pub regression_floor: RegressionFloor,
 }
 
 /// How the trained mixture is run when it is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum InferenceChoice {
     /// As the routing policy says.
     Native,
-    /// Experts averaged.
+    /// Experts merged into one module.
     Merged,
-    /// Random experts, per example.
+    /// As the routing policy decides, without its training noise.
+    Routed,
+    /// Random experts for each example, side and layer.
     Random,
-    /// The first expert.
+    /// Always the first expert.
     Fixed,
-    /// Mean logits of the diagonal paths.
+    /// Mean logits of the M diagonal paths: expert i in every layer.
     Ensemble,
+    /// Mean logits of random paths: an expert for each side and layer.
+    RandomEnsemble,
+    /// Mean probabilities of random paths, with how uncertain they are.
+    MonteCarlo,
 }
 
 impl InferenceChoice {
@@ -37,9 +46,12 @@ impl InferenceChoice {
         match self {
             Self::Native => native,
             Self::Merged => Inference::Merged,
+            Self::Routed => Inference::Routed,
             Self::Random => Inference::Random,
             Self::Fixed => Inference::Fixed,
             Self::Ensemble => Inference::Ensemble,
+            Self::RandomEnsemble => Inference::RandomEnsemble,
+            Self::MonteCarlo => Inference::MonteCarlo,
         }
     }
 }
@@ -59,6 +71,7 @@ impl Default for Evaluation {
         Self {
             batch_size: 64,
             inference: InferenceChoice::Native,
+            paths: 16,
             regression_floor: RegressionFloor::None,
         }
     }

@@ -13,6 +13,8 @@ pub struct Input {
     pub pad: Pad,
     /// How an epoch's batches are formed.
     pub order: EpochOrder,
+    /// What becomes of an epoch's last batch.
+    pub last_batch: LastBatch,
     /// With `order = "bucketed"`: how many batches are sorted by length together.
     pub window: usize,
     /// Rows of the training file that are used, from the top; 0 for all.
@@ -39,12 +41,23 @@ pub enum EpochOrder {
     Bucketed,
 }
 
+/// What becomes of an epoch's last batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LastBatch {
+    /// It is as small as it comes out.
+    Short,
+    /// It is filled with random rows, as in the released code of GPT-2.
+    Repeat,
+}
+
 impl Default for Input {
     fn default() -> Self {
         Self {
             max_length: 128,
             pad: Pad::Batch,
             order: EpochOrder::Bucketed,
+            last_batch: LastBatch::Short,
             window: 50,
             train_rows: 0,
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use adamix_core::merging::{ByPlace, MergeRule, Override, Pattern, RULES, Side};
+use adamix_core::merging::{ByPlace, MergeRule, Override, RULES};
 use adamix_core::options::Options;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -15,19 +15,22 @@ pub struct Merging {
     pub rule: String,
     /// The rule's own settings.
     pub options: Options,
-    /// Other rules for some modules or sides; the first that fits counts.
+    /// Measure and keep an average over the steps of all that is trained, in place of the last values: its
+    /// decay, such as 0.999. 0 takes none.
+    pub ema: f64,
+    /// Other rules for some sites or banks; the first that fits counts.
     pub overrides: Vec<RuleOverride>,
 }
 
-/// Another rule for some modules or sides.
+/// Another rule for some sites or banks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleOverride {
-    /// The modules' paths, with `*` for any text: `*.layer.0.*`.
-    pub modules: String,
-    /// `down` or `up`; both where absent.
+    /// The sites, as paths, patterns of paths such as `layer.0.output`, as in `adaptation.sites`.
+    pub sites: String,
+    /// Which of their banks, such as `down` or `up`; all where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub side: Option<Side>,
+    pub bank: Option<String>,
     /// A rule's name.
     pub rule: String,
     /// The rule's own settings.
@@ -40,6 +43,7 @@ impl Default for Merging {
         Self {
             rule: "uniform".to_owned(),
             options: Options::NONE,
+            ema: 0.0,
             overrides: Vec::new(),
         }
     }
@@ -59,9 +63,9 @@ impl Merging {
         let overrides = self.overrides.iter().map(|o| {
             let rule = RULES.make(&o.rule, &o.options);
             Ok(Override {
-                modules: Pattern::new(&o.modules),
-                side: o.side,
-                rule: rule.with_context(|| format!("`merging.overrides` for `{}`", o.modules))?,
+                sites: o.sites.clone(),
+                bank: o.bank.clone(),
+                rule: rule.with_context(|| format!("`merging.overrides` for `{}`", o.sites))?,
             })
         });
         Ok(Arc::new(ByPlace {

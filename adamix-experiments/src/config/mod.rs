@@ -4,34 +4,41 @@ mod adaptation;
 mod backbone;
 mod checkpoint;
 mod custom;
+mod default;
 mod dotted;
 mod evaluation;
+mod generation;
 mod input;
 mod merging;
+mod method;
 mod optimizer;
 mod path;
+mod preset;
 mod read;
 mod routing;
 mod schedule;
 
-pub use adaptation::{Adaptation, Method};
+pub use adaptation::Adaptation;
 pub use backbone::Backbone;
 pub use checkpoint::Checkpoint;
 pub use custom::Custom;
 pub use dotted::{dotted, overlay, plain, put};
 pub use evaluation::{Evaluation, InferenceChoice, RegressionFloor};
-pub use input::{EpochOrder, Input, Pad};
+pub use generation::{Generation, Search, States, TrainSplit};
+pub use input::{EpochOrder, Input, LastBatch, Pad};
 pub use merging::{Merging, RuleOverride};
+pub use method::{KINDS, Kind, Method};
 pub use optimizer::Optimizer;
 pub use path::resolve_path;
+pub use preset::PRESETS;
 pub use read::{read, read_table, resolve, typed};
 pub use routing::Routing;
 pub use schedule::{FirstRate, Schedule};
 
 use std::path::PathBuf;
 
-use adamix_core::consistency::RegressionConsistency;
 use adamix_core::objective::Consistency;
+use adamix_data::nlg::Corpus;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +48,7 @@ use serde::{Deserialize, Serialize};
 pub struct RunConfig {
     /// All draws come from it.
     pub seed: u64,
-    /// A GLUE task, `synthetic`, or `custom` with the `[custom]` table.
+    /// A GLUE task, `synthetic`, `custom` with the `[custom]` table, or text to generate: `e2e`, `webnlg`, `dart`.
     pub task: String,
     /// The task's folder, or the folder of all GLUE tasks.
     pub data: String,
@@ -57,7 +64,8 @@ pub struct RunConfig {
     pub routing: Routing,
     /// How many become one.
     pub merging: Merging,
-    /// The term between two passes. Its weight is 1 by default for AdaMix and 0 for every other method.
+    /// The term between two passes. Its weight is 1 by default for AdaMix, 100 where text is generated, and 0
+    /// for every other method.
     pub consistency: Consistency,
     /// The update rule.
     pub optimizer: Optimizer,
@@ -67,6 +75,8 @@ pub struct RunConfig {
     pub evaluation: Evaluation,
     /// How often the run saves where it is; not part of its id.
     pub checkpoint: Checkpoint,
+    /// How texts are learnt and generated.
+    pub generation: Generation,
     /// The columns of a task of one's own.
     pub custom: Custom,
 }
@@ -83,15 +93,12 @@ impl Default for RunConfig {
             adaptation: Adaptation::default(),
             routing: Routing::default(),
             merging: Merging::default(),
-            consistency: Consistency {
-                weight: 1.0,
-                detach: true,
-                regression: RegressionConsistency::None,
-            },
+            consistency: Consistency::default(),
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
             evaluation: Evaluation::default(),
             checkpoint: Checkpoint::default(),
+            generation: Generation::default(),
             custom: Custom::default(),
         }
     }
@@ -101,6 +108,11 @@ impl RunConfig {
     /// The base model's folder, or [`crate::embedded::NAME`].
     pub fn model_folder(&self) -> Result<PathBuf> {
         resolve_path(&self.model)
+    }
+
+    /// The data set that text is generated for, if the task is one.
+    pub fn corpus(&self) -> Option<Corpus> {
+        Corpus::by_name(&self.task)
     }
 
     /// The data's folder.

@@ -3,12 +3,14 @@
 
 use std::path::Path;
 
-use adamix_core::routing;
 use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::{Method, RunConfig, put};
+use super::{Kind, Method, RunConfig, default, overlay, preset, put};
+
+/// Largest config that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads a config file and applies the settings in order.
 pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
@@ -25,8 +27,14 @@ pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
 
 /// A TOML file as a table, unchecked.
 pub fn read_table(path: &Path) -> Result<Table> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: cannot be read", path.display()))?;
+    let unreadable = || format!("{}: cannot be read", path.display());
+    let length = std::fs::metadata(path).with_context(unreadable)?.len();
+    ensure!(
+        length <= MAX_BYTES,
+        "{}: {length} bytes are no config; at most {MAX_BYTES} are read",
+        path.display()
+    );
+    let text = std::fs::read_to_string(path).with_context(unreadable)?;
     let parsed = text.parse::<Table>();
     parsed.map_err(|e| anyhow::anyhow!("{}: {}", path.display(), one_line(e.to_string())))
 }
@@ -38,19 +46,19 @@ pub fn typed<T: DeserializeOwned>(table: Table) -> Result<T> {
 }
 
 /// Fills what a table leaves out and checks the whole.
-pub fn resolve(table: Table) -> Result<RunConfig> {
+pub fn resolve(mut table: Table) -> Result<RunConfig> {
+    preset::expand(&mut table)?;
     let known = Table::try_from(RunConfig::default()).expect("the default config is a table");
     refuse_unknown("", &table, &known)?;
-    let names_weight = table
-        .get("consistency")
-        .and_then(|c| c.get("weight"))
-        .is_some();
-    let mut config: RunConfig = typed(table)?;
+    let method = table.get("adaptation").and_then(|t| t.get("method"));
+    let method = method.and_then(Value::as_str).and_then(|m| m.parse().ok());
+    let defaults = method.map(Method::defaults).unwrap_or_default();
+    let mut below = Table::from_iter([("adaptation".to_owned(), Value::Table(defaults))]);
+    overlay(&mut below, table);
+    let table = below;
+    let mut config: RunConfig = typed(table.clone())?;
+    default::fill(&mut config, &table);
     check(&config)?;
-    if !names_weight && config.adaptation.method != Method::Adamix {
-        // Baselines are trained with one pass unless a config asks for the consistency term (R-Drop).
-        config.consistency.weight = 0.0;
-    }
     Ok(config)
 }
 
@@ -131,19 +139,35 @@ fn nearest(wrong: &str, known: &[String]) -> String {
 
 /// What the types alone do not say.
 fn check(config: &RunConfig) -> Result<()> {
-    let positive = |key: &str, value: usize| {
-        ensure!(value > 0, "`{key}` is 0; it must be at least 1");
+    // A size that no machine has must fail here, not in an allocation.
+    let within = |key: &str, value: usize, most: usize| {
+        ensure!(
+            (1..=most).contains(&value),
+            "`{key}` is {value}; it must be at least 1 and at most {most}"
+        );
         Ok(())
     };
-    positive("input.max_length", config.input.max_length)?;
-    positive("input.window", config.input.window)?;
-    positive("schedule.epochs", config.schedule.epochs)?;
-    positive("schedule.batch_size", config.schedule.batch_size)?;
-    positive("schedule.accumulation", config.schedule.accumulation)?;
-    positive("evaluation.batch_size", config.evaluation.batch_size)?;
-    if matches!(config.adaptation.method, Method::Adamix | Method::Adapter) {
-        positive("adaptation.bottleneck", config.adaptation.bottleneck)?;
-        positive("adaptation.experts", config.adaptation.experts)?;
+    for (key, value) in [
+        ("input.max_length", config.input.max_length),
+        ("input.window", config.input.window),
+        ("schedule.epochs", config.schedule.epochs),
+        ("schedule.batch_size", config.schedule.batch_size),
+        ("schedule.accumulation", config.schedule.accumulation),
+        ("evaluation.batch_size", config.evaluation.batch_size),
+        ("evaluation.paths", config.evaluation.paths),
+    ] {
+        within(key, value, 1 << 24)?;
+    }
+    config.adaptation.check()?;
+    let generation = &config.generation;
+    within("generation.beams", generation.beams, 1 << 12)?;
+    within("generation.new_tokens", generation.new_tokens, 1 << 24)?;
+    within("generation.batch_size", generation.batch_size, 1 << 24)?;
+    if let (Some(corpus), Kind::Head) = (config.corpus(), config.adaptation.method.kind) {
+        bail!(
+            "`adaptation.method` is `head`, but {} has none: a decoder's head is its embedding table",
+            corpus.name()
+        );
     }
     let rate = |key: &str, value: f64| {
         ensure!(
@@ -153,6 +177,8 @@ fn check(config: &RunConfig) -> Result<()> {
         Ok(())
     };
     rate("backbone.dropout", config.backbone.dropout)?;
+    rate("generation.label_smoothing", generation.label_smoothing)?;
+    rate("merging.ema", config.merging.ema)?;
     rate("optimizer.beta1", config.optimizer.beta1)?;
     rate("optimizer.beta2", config.optimizer.beta2)?;
     ensure!(
@@ -165,24 +191,16 @@ fn check(config: &RunConfig) -> Result<()> {
         ("optimizer.epsilon", config.optimizer.epsilon),
         ("optimizer.max_grad_norm", config.optimizer.max_grad_norm),
         ("consistency.weight", config.consistency.weight),
+        ("generation.temperature", generation.temperature),
+        ("generation.top_p", generation.top_p),
         ("checkpoint.minutes", config.checkpoint.minutes),
-        (
-            "adaptation.initializer_range",
-            config.adaptation.initializer_range,
-        ),
     ] {
         ensure!(
             value.is_finite() && value >= 0.0,
             "`{key}` is {value}; it must be a number of at least 0"
         );
     }
-    let policy = &config.routing.policy;
-    if routing::policy(policy).is_none() {
-        bail!(
-            "`routing.policy` is `{policy}`; known policies: {}",
-            routing::POLICIES.join(", ")
-        );
-    }
+    config.routing.policy()?;
     config.merging.rule()?;
     Ok(())
 }
@@ -228,20 +246,6 @@ mod tests {
         assert!(error(&["adaptation.share=sideways"]).contains("sideways"));
         assert!(error(&["schedule.epochs=0"]).contains("schedule.epochs"));
         assert!(error(&["routing.policy=psychic"]).contains("stochastic"));
-    }
-
-    #[test]
-    fn baselines_have_one_pass_unless_asked() {
-        let weight = |settings: &[&str]| {
-            let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
-            read(None, &settings).unwrap().consistency.weight
-        };
-        assert_eq!(weight(&[]), 1.0);
-        assert_eq!(weight(&["adaptation.method=adapter"]), 0.0);
-        assert_eq!(
-            weight(&["adaptation.method=adapter", "consistency.weight=5"]),
-            5.0
-        );
     }
 
     #[test]

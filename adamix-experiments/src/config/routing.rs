@@ -1,5 +1,10 @@
 //! Who goes where.
 
+use std::sync::Arc;
+
+use adamix_core::options::Options;
+use adamix_core::routing::{POLICIES, RoutingPolicy};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 /// Who goes where.
@@ -8,12 +13,26 @@ use serde::{Deserialize, Serialize};
 pub struct Routing {
     /// A policy's name.
     pub policy: String,
+    /// The policy's own settings.
+    pub options: Options,
 }
 
 impl Default for Routing {
     fn default() -> Self {
         Self {
             policy: "stochastic".to_owned(),
+            options: Options::NONE,
         }
+    }
+}
+
+impl Routing {
+    /// The policy.
+    ///
+    /// # Errors
+    /// If there is none of that name, or it refuses an option.
+    pub fn policy(&self) -> Result<Arc<dyn RoutingPolicy>> {
+        let policy = POLICIES.make(&self.policy, &self.options);
+        policy.context("`routing.policy`")
     }
 }

@@ -16,6 +16,8 @@ pub struct Schedule {
     pub accumulation: usize,
     /// Share of all steps over which the rate rises from zero.
     pub warmup_ratio: f64,
+    /// Steps over which the rate rises instead; 0 for `warmup_ratio`.
+    pub warmup_steps: usize,
     /// The rate of the first step.
     pub first_rate: FirstRate,
 }
@@ -38,6 +40,7 @@ impl Default for Schedule {
             batch_size: 32,
             accumulation: 1,
             warmup_ratio: 0.06,
+            warmup_steps: 0,
             first_rate: FirstRate::Zero,
         }
     }

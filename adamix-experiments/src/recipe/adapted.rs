@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use adamix_core::account::Account;
+use adamix_core::account::{Account, MARK};
 use adamix_core::parameter::{self, HostTensor, Named};
 use adamix_models::hub::adapter::{self, AdapterConfig};
+use adamix_models::hub::peft::Setting;
+use adamix_models::hub::portable;
+use adamix_models::site::Adaptable;
 use anyhow::Result;
 
 /// A model whose trained parameters are known by name, whatever becomes of its gradients.
@@ -60,6 +63,26 @@ impl<M: Named + Clone> Adapted<M> {
     /// Writes the trained parameters as an adapter folder.
     pub fn save(&self, folder: &Path, config: &AdapterConfig) -> Result<()> {
         Ok(adapter::save(folder, config, &self.values())?)
+    }
+}
+
+impl<M: Adaptable> Adapted<M> {
+    /// Writes this model, whose banks are merged, as the adapter that serves: for Python's `peft` where it can
+    /// be one.
+    pub fn serve(&self, folder: &Path, config: &AdapterConfig, setting: &Setting) -> Result<()> {
+        let tensors = self.values();
+        let of_base = |(name, _): &(&String, &HostTensor)| !name.contains(MARK);
+        let parameters = tensors.iter().filter(of_base);
+        let parameters = parameters.map(|(name, tensor)| (name.clone(), tensor.clone()));
+        let adapter = portable(&self.model, parameters.collect()).ok();
+        let config = AdapterConfig {
+            attachments: self.model.attachments(),
+            ..config.clone()
+        };
+        let adapter = adapter.as_ref();
+        Ok(adapter::save_served(
+            folder, &config, &tensors, adapter, setting,
+        )?)
     }
 }
 

@@ -2,20 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use adamix_core::adaptation::BottleneckConfig;
 use adamix_core::parameter;
-use adamix_data::{Task, Tokenizer};
+use adamix_data::{Encoding, Example, Task, Tokenizer};
 use adamix_keys::Key;
 use adamix_models::encoder::{
     EncoderConfig, Pooling, SequenceClassifier, SequenceClassifierConfig,
 };
-use adamix_models::hub::adapter::{self, AdapterConfig, MixtureShape};
-use adamix_models::hub::{HubError, Weights};
-use anyhow::{Context, Result};
+use adamix_models::hub::adapter::{self, AdapterConfig};
+use adamix_models::hub::peft::Setting;
+use adamix_models::hub::{HubError, Layout, Weights, affine_modules};
+use adamix_models::site::Adaptable;
+use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 
 use super::adapted::Adapted;
-use crate::config::{Adaptation, Method, RunConfig};
+use super::served::pooling_named;
+use crate::config::RunConfig;
 use crate::embedded;
 
 /// A Hugging Face folder, opened.
@@ -59,6 +61,33 @@ impl Base {
         wanted.min(self.config.max_length())
     }
 
+    /// The longest input of a run: what it asks for, as far as the model's positions reach behind the tokens
+    /// that its adaptation puts first.
+    pub fn longest_input(&self, config: &RunConfig) -> usize {
+        let room = self.config.max_length();
+        let room = room.saturating_sub(config.adaptation.tokens_before());
+        config.input.max_length.min(room)
+    }
+
+    /// Token ids of all examples, in order.
+    ///
+    /// # Errors
+    /// If a text cannot be encoded, or the tokenizer is another model's: it has ids that this model lacks.
+    pub fn encode(&self, examples: &[Example], max_length: usize) -> Result<Vec<Encoding>> {
+        let encodings = self.tokenizer.encode_all(examples, max_length)?;
+        let rows = self.config.vocab_size;
+        for (example, encoding) in examples.iter().zip(&encodings) {
+            if let Some(id) = encoding.ids.iter().find(|id| **id as usize >= rows) {
+                bail!(
+                    "{}: row {} has token id {id}, the model has {rows} token ids; the tokenizer is another model's",
+                    self.folder.display(),
+                    example.id
+                );
+            }
+        }
+        Ok(encodings)
+    }
+
     /// The model of a run: backbone frozen, head and adaptation fresh from the run's keys.
     pub fn adapted(
         &self,
@@ -73,16 +102,8 @@ impl Base {
             outputs,
             pooling: config.backbone.pooling,
         };
-        let mut model = classifier.load(&self.weights, key.purpose("head"), false, device)?;
-        if let Some(mixture) = mixture_config(&config.adaptation, self.config.hidden_size) {
-            model = model.attach(&mixture, key.purpose("mixture"), device);
-        }
-        let full = config.adaptation.method == Method::Full;
-        let pooler = config.backbone.train_pooler && config.backbone.pooling == Pooling::Pooler;
-        let model = parameter::set_trainable(model, |info| match info.name.contains(".pooler.") {
-            true => pooler || (full && config.backbone.pooling == Pooling::Pooler),
-            false => full || info.trainable,
-        });
+        let model = classifier.load(&self.weights, key.purpose("head"), false, device)?;
+        let model = adapt_classifier(model, config, key.purpose("mixture"), device)?;
         Ok(Adapted::new(model))
     }
 
@@ -111,14 +132,13 @@ impl Base {
             outputs: config.outputs,
             pooling,
         };
-        let mut model = classifier.load(&self.weights, Key::new(0), false, device)?;
-        if let Some(shape) = config.mixture {
-            let mixture = BottleneckConfig::new(self.config.hidden_size, shape.bottleneck)
-                .with_experts(shape.experts)
-                .with_share(shape.share)
-                .with_activation(shape.activation);
-            model = model.attach(&mixture, Key::new(0), device);
-        }
+        let model = classifier.load(&self.weights, Key::new(0), false, device)?;
+        let model = (model.attach(&config.attachments, 0, Key::new(0), device))
+            .with_context(|| folder.display().to_string())?;
+        // Parameters of the base that were trained are in the file too.
+        let model = parameter::set_trainable(model, |info| {
+            info.trainable || tensors.contains_key(&info.name)
+        });
         let path = folder.join(adapter::TENSORS);
         let missing = parameter::parameters(&model)
             .into_iter()
@@ -136,24 +156,31 @@ impl Base {
     }
 }
 
-fn pooling_named(name: &str) -> Option<Pooling> {
-    serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
+/// A model with an adaptation on it: what is attached is fresh, and what the method trains is trainable.
+pub fn adapt<M: Adaptable>(model: M, config: &RunConfig, key: Key, device: &Device) -> Result<M> {
+    let adaptation = &config.adaptation;
+    let layers = adaptation.layers;
+    let model = model.attach(&adaptation.attachments(), layers, key, device)?;
+    let model = model.route(config.routing.policy()?.as_ref(), key, device)?;
+    Ok(model.train_base(&adaptation.unfrozen(), layers)?)
 }
 
-/// The mixture of a method, or `None` where it has none. A single adapter is a mixture of one.
-pub fn mixture_config(adaptation: &Adaptation, hidden_size: usize) -> Option<BottleneckConfig> {
-    let experts = match adaptation.method {
-        Method::Adamix => adaptation.experts,
-        Method::Adapter => 1,
-        Method::Head | Method::Full => return None,
-    };
-    Some(
-        BottleneckConfig::new(hidden_size, adaptation.bottleneck)
-            .with_experts(experts)
-            .with_share(adaptation.share)
-            .with_activation(adaptation.activation)
-            .with_initializer_range(adaptation.initializer_range),
-    )
+/// The same for a classifier, whose pooler is trained if it is read and the config or the method says so.
+pub fn adapt_classifier(
+    model: SequenceClassifier,
+    config: &RunConfig,
+    key: Key,
+    device: &Device,
+) -> Result<SequenceClassifier> {
+    let model = adapt(model, config, key, device)?;
+    let pools = config.backbone.pooling == Pooling::Pooler;
+    let train_pooler = config.backbone.train_pooler;
+    Ok(parameter::set_trainable(model, |info| {
+        match info.name.contains(".pooler.") {
+            true => pools && (train_pooler || info.trainable),
+            false => info.trainable,
+        }
+    }))
 }
 
 impl Adapted<SequenceClassifier> {
@@ -165,30 +192,30 @@ impl Adapted<SequenceClassifier> {
         task: &Task,
         merged: bool,
     ) -> AdapterConfig {
-        let mixture =
-            mixture_config(&config.adaptation, base.config.hidden_size).map(|m| MixtureShape {
-                bottleneck: m.bottleneck,
-                experts: if merged { 1 } else { m.experts },
-                share: m.share,
-                activation: m.activation,
-            });
         AdapterConfig {
             format: adapter::FORMAT,
             base_hash: base.hash.clone(),
             model_type: base.config.model_type.prefix().to_owned(),
-            mixture,
-            sites: self
-                .model
-                .sites()
-                .into_iter()
-                .map(|site| site.name)
-                .collect(),
+            attachments: self.model.attachments(),
             labels: task.labels.clone(),
             outputs: task.num_outputs(),
             pooling: format!("{:?}", config.backbone.pooling).to_lowercase(),
             task: task.name.clone(),
             merged,
-            max_length: config.input.max_length,
+            max_length: base.longest_input(config),
         }
+    }
+
+    /// Writes this model, whose banks are merged, as the adapter that serves.
+    pub fn save_served(&self, folder: &Path, config: &AdapterConfig, base: &Base) -> Result<()> {
+        let setting = Setting {
+            task_type: "SEQ_CLS",
+            base: None,
+            layout: Layout::OutIn,
+            modules: affine_modules(&self.model),
+            heads: base.config.num_attention_heads,
+            layers: base.config.num_hidden_layers,
+        };
+        self.serve(folder, config, &setting)
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use adamix_core::merging::MergeRule;
 use adamix_core::optimizer::AdamW;
-use adamix_core::routing::Inference;
-use adamix_data::{Encoding, plan_epoch};
+use adamix_core::routing::{Inference, Site};
+use adamix_data::{Encoding, fill_batches, plan_epoch};
 use adamix_keys::Key;
 use adamix_models::encoder::SequenceClassifier;
 use adamix_models::hub::fault;
@@ -14,13 +14,13 @@ use burn::tensor::Device;
 
 use super::adapted::Adapted;
 use super::base::Base;
-use super::data::{TaskData, encode, number_of_steps};
+use super::data::{TaskData, number_of_steps};
 use super::driver::{Micros, Training};
 use super::evaluate::{Evaluator, Mode, Predictions};
 use super::schedule::learning_rate;
 use super::step::Trainer;
 use super::trace::StepTrace;
-use crate::config::RunConfig;
+use crate::config::{LastBatch, RunConfig};
 use crate::interrupt::Interrupt;
 use crate::run::{Measured, Metrics};
 
@@ -63,7 +63,11 @@ impl Training for Classification<'_> {
             .purpose("data")
             .fold(epoch as u64);
         let order = self.config.input.epoch_order();
-        plan_epoch(&self.lengths, schedule.batch_size, order, key)
+        let mut batches = plan_epoch(&self.lengths, schedule.batch_size, order, key);
+        if self.config.input.last_batch == LastBatch::Repeat {
+            fill_batches(&mut batches, schedule.batch_size, self.lengths.len(), key);
+        }
+        batches
             .chunks(schedule.accumulation)
             .map(<[_]>::to_vec)
             .collect()
@@ -93,6 +97,15 @@ impl Training for Classification<'_> {
         interrupt: &Interrupt,
     ) -> Result<(Measured, Predictions)> {
         self.measure.run(model, epoch, step, interrupt)
+    }
+
+    fn sites(&self) -> &[Site] {
+        &self.trainer.sites
+    }
+
+    fn average(&self) -> Option<f64> {
+        let decay = self.config.merging.ema;
+        (decay > 0.0).then_some(decay)
     }
 
     fn inference(&self) -> Option<Inference> {
@@ -134,16 +147,16 @@ impl<'a> Measure<'a> {
         rule: &'a dyn MergeRule,
         native: Inference,
     ) -> Result<Self> {
-        let max_length = base.max_length(config.input.max_length);
+        let max_length = base.longest_input(config);
         let mut further = BTreeMap::new();
         for (name, examples) in &data.further {
-            further.insert(name.clone(), encode(&base.tokenizer, examples, max_length)?);
+            further.insert(name.clone(), base.encode(examples, max_length)?);
         }
         Ok(Self {
             config,
             base,
             data,
-            dev: encode(&base.tokenizer, &data.dev, max_length)?,
+            dev: base.encode(&data.dev, max_length)?,
             further,
             device,
             rule,
@@ -165,6 +178,8 @@ impl<'a> Measure<'a> {
         let mode = Mode {
             inference: self.inference,
             rule: self.rule,
+            policy: self.config.routing.policy()?,
+            paths: self.config.evaluation.paths,
             key,
             batch_size: self.config.evaluation.batch_size,
         };

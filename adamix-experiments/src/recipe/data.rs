@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use adamix_core::objective::Targets;
-use adamix_data::{
-    Columns, Encoding, Example, Rows, Split, TableSpec, Target, Task, Tokenizer, synthetic,
-};
+use adamix_data::{Columns, Example, Rows, Split, TableSpec, Target, Task, synthetic};
 use adamix_keys::Key;
 use anyhow::{Context, Result, bail, ensure};
 
@@ -128,15 +126,6 @@ impl TaskData {
             hash,
         })
     }
-}
-
-/// Token ids of all examples, in order.
-pub fn encode(
-    tokenizer: &Tokenizer,
-    examples: &[Example],
-    max_length: usize,
-) -> Result<Vec<Encoding>> {
-    Ok(tokenizer.encode_all(examples, max_length)?)
 }
 
 /// The targets of a batch.

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Instant;
 
+use adamix_core::merging::Average;
 use adamix_core::optimizer::AdamW;
-use adamix_core::parameter::Named;
-use adamix_core::routing::Inference;
+use adamix_core::parameter::{self, Named, ParameterInfo};
+use adamix_core::routing::{Inference, Site, Usage};
 use adamix_models::hub::fault;
 use anyhow::Result;
 use burn::tensor::Device;
@@ -66,6 +67,16 @@ pub trait Training {
         interrupt: &Interrupt,
     ) -> Result<(Measured, Self::Predictions)>;
 
+    /// The mixtures that a policy decides for.
+    fn sites(&self) -> &[Site] {
+        &[]
+    }
+
+    /// The decay of an average over the steps, which is then what is measured and kept.
+    fn average(&self) -> Option<f64> {
+        None
+    }
+
     /// How the model is run when it is measured, where there is a choice.
     fn inference(&self) -> Option<Inference>;
 
@@ -80,6 +91,8 @@ pub struct Finished<P> {
     pub best: Option<Kept<P>>,
     /// The state after the last step.
     pub last: Kept<P>,
+    /// How often each expert ran in training.
+    pub usage: Usage,
     /// What it took.
     pub clocks: Clocks,
 }
@@ -127,6 +140,7 @@ impl<T: Training> Driver<'_, T> {
         Ok(Finished {
             best: course.state.best,
             last: course.state.last.expect("a run has an epoch"),
+            usage: course.state.usage,
             clocks: course.state.clocks,
         })
     }
@@ -145,7 +159,11 @@ impl<T: Training> Driver<'_, T> {
             }
             None => {
                 let records = Records::create(self.run, trace)?;
-                (model.clone(), State::default(), records)
+                let state = State {
+                    average: self.training.average().map(Average::new),
+                    ..State::default()
+                };
+                (model.clone(), state, records)
             }
         };
         self.sitting
@@ -184,7 +202,14 @@ impl<T: Training> Driver<'_, T> {
                 self.training
                     .step(model, &mut course.optimizer, step, rate, micros)?;
             model = moved;
+            if let Some(average) = &mut course.state.average {
+                let trained = |info: &ParameterInfo| self.initial.trains(&info.name);
+                average.update(parameter::export(&model, trained));
+            }
             course.records.step(epoch, &record)?;
+            for routes in record.micro.iter().flat_map(|micro| &micro.passes) {
+                course.state.usage.record(routes, self.training.sites());
+            }
             course.state.position.step = step;
             course.state.position.done += 1;
             course.state.clocks.epoch += clock.elapsed().as_secs_f64();
@@ -210,7 +235,10 @@ impl<T: Training> Driver<'_, T> {
     ) -> Result<()> {
         let clock = Instant::now();
         let at = course.state.position;
-        let adapted = self.initial.with_model(model.clone());
+        let adapted = match &course.state.average {
+            Some(average) => self.initial.with_values(average.values().clone())?,
+            None => self.initial.with_model(model.clone()),
+        };
         let interrupt = &self.sitting.interrupt;
         let outcome = self
             .training

@@ -1,12 +1,17 @@
 //! A model's logits over a split, and their scores.
 
-use adamix_core::ensemble::mean_logits;
+use std::sync::Arc;
+
+use adamix_core::ensemble::{mean_log_probabilities, mean_logits, uncertainty};
 use adamix_core::merging::MergeRule;
-use adamix_core::routing::{self, Decision, Inference, Routes, StochasticPerExample};
+use adamix_core::routing::{
+    Fixed, Inference, Moment, RoutedPass, RoutingPolicy, Stochastic, StochasticPerExample,
+};
 use adamix_data::{Encoding, Example, Target, Task, collate, plan_evaluation};
 use adamix_keys::Key;
-use adamix_models::encoder::{EncoderConfig, SequenceClassifier};
+use adamix_models::encoder::{EncoderConfig, EncoderInput, SequenceClassifier};
 use adamix_models::pass::Pass;
+use adamix_models::site::Adaptable;
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -18,12 +23,16 @@ use crate::config::RegressionFloor;
 use crate::run::{JsonLines, Metrics};
 
 /// How a trained model is run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Mode<'a> {
     /// Which experts answer.
     pub inference: Inference,
     /// What merges them.
     pub rule: &'a dyn MergeRule,
+    /// Who decides where inference is routed.
+    pub policy: Arc<dyn RoutingPolicy>,
+    /// How many random paths an ensemble of such has.
+    pub paths: usize,
     /// Where random inference draws from.
     pub key: Key,
     /// Examples a batch.
@@ -36,6 +45,8 @@ pub struct Evaluator {
     model: SequenceClassifier,
     encoder: EncoderConfig,
     inference: Inference,
+    policy: Arc<dyn RoutingPolicy>,
+    paths: usize,
     batch_size: usize,
     pad_id: u32,
     key: Key,
@@ -50,6 +61,23 @@ pub struct Predictions {
     /// One vector a row.
     #[serde(with = "bits")]
     pub logits: Vec<Vec<f32>>,
+    /// What several paths tell of each row, where there are several.
+    pub doubts: Option<Vec<Doubt>>,
+}
+
+/// How uncertain several paths are about a row, in nats.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// Of the mean distribution.
+    pub entropy: f32,
+    /// How much of it is disagreement of the paths.
+    pub mutual_information: f32,
+}
+
+impl Doubt {
+    fn is_finite(&self) -> bool {
+        self.entropy.is_finite() && self.mutual_information.is_finite()
+    }
 }
 
 /// Floats by their bits, so that those that are no numbers survive JSON.
@@ -74,6 +102,8 @@ struct PredictionLine<'a> {
     row: u32,
     logits: &'a [f32],
     label: serde_json::Value,
+    #[serde(flatten)]
+    doubt: Option<Doubt>,
 }
 
 impl Evaluator {
@@ -96,6 +126,8 @@ impl Evaluator {
             },
             encoder: base.config.clone(),
             inference: mode.inference,
+            policy: mode.policy.clone(),
+            paths: mode.paths,
             batch_size: mode.batch_size,
             pad_id: base.tokenizer.pad_id,
             key: mode.key,
@@ -112,6 +144,7 @@ impl Evaluator {
     ) -> Result<Predictions> {
         let lengths: Vec<u32> = encodings.iter().map(|e| e.len() as u32).collect();
         let mut logits = vec![Vec::new(); examples.len()];
+        let mut doubts = vec![None; examples.len()];
         for indices in plan_evaluation(&lengths, self.batch_size) {
             let batch: Vec<(u32, &Encoding)> = indices
                 .iter()
@@ -119,13 +152,22 @@ impl Evaluator {
                 .collect();
             let batch = collate(&batch, self.pad_id, None);
             let input = input(&self.encoder, &batch, &self.device);
-            let found = self.forward(&input, &batch.rows);
+            let paths = self.paths(&input, &batch.rows);
+            if paths.len() > 1 && paths[0].dims()[1] > 1 {
+                let found = uncertainty(&paths);
+                let of_rows = host(found.entropy)
+                    .into_iter()
+                    .zip(host(found.mutual_information));
+                for (index, (entropy, mutual_information)) in indices.iter().zip(of_rows) {
+                    doubts[*index as usize] = Some(Doubt {
+                        entropy,
+                        mutual_information,
+                    });
+                }
+            }
+            let found = self.combined(paths);
             let width = found.dims()[1];
-            let values: Vec<f32> = found
-                .into_data()
-                .convert::<f32>()
-                .try_into_vec()
-                .expect("f32 logits");
+            let values = host(found);
             for (index, row) in indices.iter().zip(values.chunks(width)) {
                 logits[*index as usize] = row.to_vec();
             }
@@ -134,29 +176,45 @@ impl Evaluator {
         Ok(Predictions {
             rows: examples.iter().map(|e| e.id).collect(),
             logits,
+            // None too where a path gave no number.
+            doubts: doubts
+                .into_iter()
+                .map(|d: Option<Doubt>| d.filter(Doubt::is_finite))
+                .collect(),
         })
     }
 
-    fn forward(&self, input: &adamix_models::encoder::EncoderInput, rows: &[u32]) -> Tensor<2> {
+    /// The logits of every path that the mode runs.
+    fn paths(&self, input: &EncoderInput, rows: &[u32]) -> Vec<Tensor<2>> {
+        let draw = |policy: &dyn RoutingPolicy, draw| {
+            let routed = RoutedPass::new(policy, Moment::draw(self.key, draw), rows, false);
+            self.model.forward(input, &Pass::routed(&routed))
+        };
         match self.inference {
-            Inference::Merged | Inference::Fixed => self.model.forward(input, &Pass::EVALUATION),
-            Inference::Random => {
-                let routes =
-                    routing::decide_all(&StochasticPerExample, &self.model.sites(), self.key, rows);
-                self.model.forward(input, &Pass::along(&routes))
+            Inference::Merged | Inference::Fixed => {
+                vec![self.model.forward(input, &Pass::EVALUATION)]
             }
+            Inference::Routed => vec![draw(self.policy.as_ref(), 0)],
+            Inference::Random => vec![draw(&StochasticPerExample {}, 0)],
             Inference::Ensemble => {
                 let sites = self.model.sites();
-                let paths = sites.iter().map(|s| s.down.max(s.up)).max().unwrap_or(1);
-                let path = |expert| {
-                    let diagonal = |s: &routing::Site| {
-                        (s.name.clone(), Decision::diagonal(expert, s.down, s.up))
-                    };
-                    let routes: Routes = sites.iter().map(diagonal).collect();
-                    self.model.forward(input, &Pass::along(&routes))
-                };
-                mean_logits((0..paths).map(path).collect())
+                let experts = sites.iter().map(|s| s.down.max(s.up)).max();
+                let paths = 0..experts.unwrap_or(1);
+                paths.map(|expert| draw(&Fixed { expert }, 0)).collect()
             }
+            Inference::RandomEnsemble | Inference::MonteCarlo => {
+                let draws = 0..self.paths as u64;
+                draws.map(|path| draw(&Stochastic {}, path)).collect()
+            }
+        }
+    }
+
+    /// One prediction of all paths.
+    fn combined(&self, paths: Vec<Tensor<2>>) -> Tensor<2> {
+        let classes = paths[0].dims()[1] > 1;
+        match self.inference {
+            Inference::MonteCarlo if classes => mean_log_probabilities(paths),
+            _ => mean_logits(paths),
         }
     }
 }
@@ -180,11 +238,12 @@ impl Predictions {
 
     /// Writes one line a row.
     pub fn write(&self, task: &Task, floor: RegressionFloor, mut lines: JsonLines) -> Result<()> {
-        for ((row, logits), target) in self
+        for (index, ((row, logits), target)) in self
             .rows
             .iter()
             .zip(&self.logits)
             .zip(self.targets(task, floor))
+            .enumerate()
         {
             let label = match target {
                 Target::Class(class) => task.labels[class as usize].clone().into(),
@@ -195,6 +254,7 @@ impl Predictions {
                 row: *row,
                 logits,
                 label,
+                doubt: self.doubts.as_ref().map(|doubts| doubts[index]),
             })?;
         }
         lines.flush()
@@ -210,4 +270,9 @@ pub fn argmax(values: &[f32]) -> u32 {
         }
     }
     best as u32
+}
+
+fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    let data = tensor.into_data().convert::<f32>();
+    data.try_into_vec().expect("f32 values")
 }

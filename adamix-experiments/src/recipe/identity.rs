@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::generation::{DecoderBase, GenerationData};
 use super::{Base, TaskData};
 use crate::config::RunConfig;
 use crate::run::Identity;
@@ -11,6 +12,11 @@ use crate::run::Identity;
 /// # Errors
 /// If a file is at fault.
 pub fn identity(config: &RunConfig) -> Result<Identity> {
+    if let Some(corpus) = config.corpus() {
+        let base = DecoderBase::open(&config.model_folder()?)?;
+        let data = GenerationData::load(config, corpus)?;
+        return Ok(Identity::new(config, &base.hash, &data.hash));
+    }
     let base = Base::open(&config.model_folder()?)?;
     let data = TaskData::load(config)?;
     Ok(Identity::new(config, &base.hash, &data.hash))

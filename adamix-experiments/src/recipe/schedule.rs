@@ -5,7 +5,10 @@ use crate::config::{FirstRate, Schedule};
 /// The rate of step `step` (from 1) of `total`, as Hugging Face's `get_linear_schedule_with_warmup` gives
 /// it; its first rate is zero.
 pub fn learning_rate(schedule: &Schedule, peak: f64, step: usize, total: usize) -> f64 {
-    let warmup = (schedule.warmup_ratio * total as f64).ceil() as usize;
+    let warmup = match schedule.warmup_steps {
+        0 => (schedule.warmup_ratio * total as f64).ceil() as usize,
+        steps => steps,
+    };
     let current = match schedule.first_rate {
         FirstRate::Zero => step - 1,
         FirstRate::Step => step,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use adamix_core::objective::StepLoss;
 use adamix_core::optimizer::{self, AdamW, NamedGradients};
 use adamix_core::parameter::{self, HostTensor};
-use adamix_core::routing::{self, Routes, RoutingPolicy, Site};
+use adamix_core::routing::{Moment, RoutedPass, RoutingPolicy, Site, auxiliary_loss};
 use adamix_data::{Batch, Encoding, Example, Task, collate};
 use adamix_keys::Key;
 use adamix_models::encoder::{EncoderConfig, EncoderInput, SequenceClassifier};
@@ -111,22 +111,24 @@ impl Trainer<'_> {
         let batch = collate(&tokens, self.pad_id, pad_to);
         let targets = targets(self.task, &rows)?;
         let input = input(self.encoder, &batch, self.device);
-        let mut passes = vec![self.routes(step, micro, 0, &batch.rows)];
-        if self.config.consistency.wants_second_pass(&targets) && self.is_random() {
-            passes.push(self.routes(step, micro, 1, &batch.rows));
-        }
-        let mut logits = Vec::new();
-        for (pass, routes) in passes.iter().enumerate() {
-            logits.push(model.forward(&input, &self.pass(step, pass, routes, &batch.rows)));
+        let two = self.config.consistency.wants_second_pass(&targets) && self.is_random();
+        let (mut logits, mut passes) = (Vec::new(), Vec::new());
+        for pass in 0..if two { 2 } else { 1 } {
+            let moment = self.moment(step, micro, pass);
+            let routed = RoutedPass::new(self.policy, moment, &batch.rows, true);
+            logits.push(model.forward(&input, &self.pass(step, pass, &routed, &batch.rows)));
+            passes.push(routed.into_routes());
         }
         let mut logits = logits.into_iter();
         let first = logits.next().expect("a step has a pass");
         let loss = StepLoss::new(&self.config.consistency, &targets, first, logits.next());
+        let loss = loss.with_auxiliary(passes.iter().map(auxiliary_loss));
         let task_loss = f64::from(loss.task.clone().into_scalar::<f32>());
         let consistency_loss = loss
             .consistency
             .clone()
             .map(|l| f64::from(l.into_scalar::<f32>()));
+        let auxiliary_loss = loss.auxiliary.map(|l| f64::from(l.into_scalar::<f32>()));
         fault::point("micro");
         let total = match fault::strikes("loss") {
             true => f64::NAN,
@@ -150,6 +152,7 @@ impl Trainer<'_> {
             passes,
             task_loss,
             consistency_loss,
+            auxiliary_loss,
         };
         Ok((found, total, trace))
     }
@@ -159,27 +162,34 @@ impl Trainer<'_> {
         self.config.backbone.dropout > 0.0 || !self.sites.is_empty()
     }
 
-    fn routes(&self, step: usize, micro: usize, pass: usize, rows: &[u32]) -> Routes {
-        let key = Key::new(self.config.seed)
-            .purpose("routing")
-            .fold(step as u64)
-            .fold(micro as u64)
-            .fold(pass as u64);
-        routing::decide_all(self.policy, &self.sites, key, rows)
+    fn moment(&self, step: usize, micro: usize, pass: usize) -> Moment {
+        Moment {
+            root: Key::new(self.config.seed).purpose("routing"),
+            step: step as u64,
+            micro: micro as u64,
+            pass: pass as u64,
+        }
     }
 
-    fn pass<'b>(&self, step: usize, pass: usize, routes: &'b Routes, rows: &'b [u32]) -> Pass<'b> {
+    fn pass<'b>(
+        &self,
+        step: usize,
+        pass: usize,
+        routed: &'b RoutedPass<'b>,
+        rows: &'b [u32],
+    ) -> Pass<'b> {
         let key = Key::new(self.config.seed)
             .purpose("dropout")
             .fold(step as u64)
             .fold(pass as u64);
-        let dropout = (self.config.backbone.dropout > 0.0).then_some(PassDropout {
+        // Every place knows its own rate.
+        let dropout = Some(PassDropout {
             key,
             examples: rows,
         });
         Pass {
-            routes: Some(routes),
             dropout,
+            ..Pass::routed(routed)
         }
     }
 }

@@ -25,8 +25,11 @@ pub struct MicroTrace {
     pub examples: Vec<u32>,
     /// The routes of each pass.
     pub passes: Vec<Routes>,
-    /// On the first pass.
+    /// On the first pass, or summed over both (`consistency.task_loss`).
     pub task_loss: f64,
     /// Between the passes, without its factor.
     pub consistency_loss: Option<f64>,
+    /// What routing adds, where a policy learns with losses of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auxiliary_loss: Option<f64>,
 }

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use adamix_core::optimizer::AdamW;
-use adamix_core::routing;
-use adamix_models::hub::{adapter, fault};
+use adamix_models::hub::{adapter, fault, write};
+use adamix_models::site::Adaptable;
 use anyhow::Result;
 
 use super::base::Base;
 use super::classification::{Classification, Measure};
-use super::data::{TaskData, encode};
+use super::data::TaskData;
 use super::driver::Driver;
+use super::generation;
 use super::sitting::Sitting;
 use super::step::Trainer;
 use crate::config::RunConfig;
@@ -37,6 +38,9 @@ pub struct Outcome {
 /// If a file is at fault, a loss is not finite, another program has the folder, or a stop is asked for
 /// ([`crate::interrupt::Stopped`]). A folder without `result.json` is no run yet.
 pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Result<Outcome> {
+    if let Some(corpus) = config.corpus() {
+        return generation::train(config, corpus, out, sitting);
+    }
     let started = Instant::now();
     let device = crate::device::open(&sitting.device)?.autodiff();
     let base = Base::open(&config.model_folder()?)?;
@@ -54,8 +58,8 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         }
     };
 
-    let max_length = base.max_length(config.input.max_length);
-    let train_tokens = encode(&base.tokenizer, &data.train, max_length)?;
+    let max_length = base.longest_input(config);
+    let train_tokens = base.encode(&data.train, max_length)?;
     let adapted = base.adapted(config, data.task.num_outputs(), &device)?;
     let description = adapted.describe(config, &base, &data.task, false);
     if !folder
@@ -66,7 +70,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         adapted.save(&folder.file("adapter/initial"), &description)?;
     }
 
-    let policy = routing::policy(&config.routing.policy).expect("the config was checked");
+    let policy = config.routing.policy()?;
     let rule = config.merging.rule()?;
     let trainer = Trainer {
         config,
@@ -102,7 +106,11 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         adapted.save(&folder.file(&format!("adapter/{name}")), &description)?;
         fault::point("adapter");
         let merged = adapted.with_model(adapted.model.merged(rule.as_ref())?);
-        merged.save(&folder.file(&format!("merged/{name}")), &merged_description)?;
+        merged.save_served(
+            &folder.file(&format!("merged/{name}")),
+            &merged_description,
+            &base,
+        )?;
         let lines = folder.lines(&format!("predictions/{name}.jsonl"))?;
         state
             .predictions
@@ -112,6 +120,10 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     let last = measured.pop().expect("two states");
     let best = measured.pop().expect("two states");
     crate::plot::learning_curve(&folder)?;
+    if trainer.sites.iter().any(|site| site.down.max(site.up) > 1) {
+        let figures = serde_json::to_string_pretty(&finished.usage.figures())? + "\n";
+        write::atomic(&folder.file("routing.json"), figures.as_bytes())?;
+    }
 
     let account = adapted.account();
     let clocks = finished.clocks;
@@ -127,11 +139,12 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     let result = RunResult {
         identity,
         task: data.task.name.clone(),
-        method: format!("{:?}", config.adaptation.method).to_lowercase(),
+        method: config.adaptation.method.to_string(),
         selection: data.task.selection.name().to_owned(),
         inference: measure.inference,
         best,
         last,
+        test: BTreeMap::new(),
         rows: BTreeMap::from([
             ("train".to_owned(), data.train.len()),
             ("dev".to_owned(), data.dev.len()),

@@ -29,6 +29,20 @@ pub struct Measured {
     pub further: BTreeMap<String, Metrics>,
 }
 
+/// The scores of the test split's generated texts, for one state of the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tested {
+    /// What scored them.
+    pub scorer: String,
+    /// How many inputs each part of the split has.
+    pub inputs: BTreeMap<String, usize>,
+    /// By part: `all`, and for WebNLG `seen` and `unseen`.
+    pub scores: BTreeMap<String, Metrics>,
+    /// Why a score is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
 /// `result.json`: the run in one object. Its presence says that the run is whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
@@ -47,6 +61,9 @@ pub struct RunResult {
     pub best: Measured,
     /// The last epoch.
     pub last: Measured,
+    /// What the test split's texts score, by the model's state, where texts are generated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub test: BTreeMap<String, Tested>,
     /// Examples trained on, and measured on.
     pub rows: BTreeMap<String, usize>,
     /// Parameter counts.
@@ -79,6 +96,9 @@ pub struct AccountRecord {
     pub merged: usize,
     /// What training moves.
     pub trained: usize,
+    /// See [`Account::unfrozen`].
+    #[serde(default)]
+    pub unfrozen: usize,
 }
 
 impl From<Account> for AccountRecord {
@@ -90,6 +110,7 @@ impl From<Account> for AccountRecord {
             head: a.head,
             merged: a.merged,
             trained: a.trained,
+            unfrozen: a.unfrozen,
         }
     }
 }

@@ -1,15 +1,17 @@
 //! Where a sweep stands, read from the store alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde::Serialize;
+use toml::Table;
 
 use super::axes::Settings;
 use super::choose::Choose;
 use super::claim::{Claims, Seen};
 use super::folder::SweepFolder;
 use super::plan::Spec;
+use crate::config::dotted;
 use crate::run::{Measured, RunFolder, RunResult};
 
 /// What is known of a run, for those who only compare.
@@ -38,7 +40,7 @@ impl Outcome {
 pub struct RunStatus {
     /// Its id.
     pub id: String,
-    /// What it changes.
+    /// Its values on all axes of the sweep.
     pub settings: Settings,
     /// The round of successive halving, from 0.
     pub round: usize,
@@ -71,7 +73,17 @@ impl Status {
     pub fn read(folder: &SweepFolder) -> Result<Self> {
         let claims = folder.claims();
         let (specs, choose) = (folder.specs()?, folder.file()?.choose);
-        let status = |spec| of(folder, &claims, &choose, spec);
+        let axes: BTreeSet<&String> = specs.iter().flat_map(|s| s.settings.keys()).collect();
+        let status = |spec: &Spec| {
+            let mut status = of(folder, &claims, &choose, spec);
+            // What one run leaves at its default, another one changes.
+            let all = Table::try_from(&spec.config).expect("a config is a table");
+            let said = dotted(&all)
+                .into_iter()
+                .filter(|(key, _)| axes.contains(key));
+            status.settings.extend(said);
+            status
+        };
         let runs: Vec<RunStatus> = specs.iter().map(status).collect();
         let mut counts = BTreeMap::new();
         for run in &runs {

@@ -61,7 +61,7 @@ impl View {
         };
         let mut message = last_step(&run.join("metrics.jsonl")).unwrap_or_default();
         if let Some(bytes) = memory::peak(pid) {
-            message += &format!("  {:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
+            message += &format!("  {} MiB", bytes >> 20);
         }
         row.set_message(message);
     }

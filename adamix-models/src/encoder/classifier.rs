@@ -1,10 +1,7 @@
 //! Sequence classification and regression on an encoder, with or without mixtures in its layers.
 
-use adamix_core::adaptation::BottleneckConfig;
 use adamix_core::linear::Linear;
-use adamix_core::merging::{MergeError, MergeRule};
 use adamix_core::parameter::Named;
-use adamix_core::routing::Site;
 use adamix_keys::Key;
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -13,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Encoder, EncoderConfig, EncoderInput, ModelType, first_token};
 use crate::hub::{HubError, Source, Weights};
 use crate::pass::Pass;
+use crate::site::{Adaptable, Slot};
 
 /// How a sequence becomes one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,9 +66,9 @@ impl Named for SequenceClassifier {
         vec![
             ("base", self.prefix),
             ("self_attention", "self"),
+            ("map", ""),
             ("bert_head", "classifier"),
             ("roberta_head", "classifier"),
-            ("experts", ""),
         ]
     }
 }
@@ -85,36 +83,27 @@ impl SequenceClassifierConfig {
         reuse_head: bool,
         device: &burn::tensor::Device,
     ) -> Result<SequenceClassifier, HubError> {
-        let files = Source::files(weights, device);
-        let prefix = self.encoder.model_type.prefix();
-        let bare = !weights.names().any(|name| name.starts_with(prefix));
-        let base = if bare {
-            files.clone()
-        } else {
-            files.at(prefix)
-        };
+        let base = Encoder::from_files(&self.encoder, weights, device)?;
         let has_head = reuse_head && weights.names().any(|name| name.starts_with("classifier."));
         let head = if has_head {
-            files
+            Source::files(weights, device)
         } else {
             Source::random(key, device)
         };
-        self.build(&base, &head.at("classifier"))
+        self.on(base, &head)
     }
 
     /// Builds the model with every parameter from `source`.
     pub fn build_all(&self, source: &Source<'_>) -> Result<SequenceClassifier, HubError> {
-        self.build(
-            &source.at(self.encoder.model_type.prefix()),
-            &source.at("classifier"),
-        )
+        let base = source.at(self.encoder.model_type.prefix());
+        self.on(Encoder::load(&self.encoder, &base)?, source)
     }
 
-    fn build(&self, base: &Source<'_>, head: &Source<'_>) -> Result<SequenceClassifier, HubError> {
-        let encoder = &self.encoder;
+    /// Puts a head from `source` on an encoder, which may be shared with other models.
+    pub fn on(&self, base: Encoder, source: &Source<'_>) -> Result<SequenceClassifier, HubError> {
+        let (encoder, head) = (&self.encoder, source.at("classifier"));
         let (hidden, range) = (encoder.hidden_size, encoder.initializer_range);
         let roberta = encoder.model_type == ModelType::Roberta;
-        let base = Encoder::load(encoder, base)?;
         if self.pooling == Pooling::Pooler && !roberta && base.pooler.is_none() {
             return Err(HubError::Missing {
                 path: "the base model".into(),
@@ -145,50 +134,17 @@ impl SequenceClassifierConfig {
     }
 }
 
+impl Adaptable for SequenceClassifier {
+    fn slots(&mut self) -> Vec<Slot<'_>> {
+        self.base.slots()
+    }
+
+    fn shift_positions(&mut self, by: usize) {
+        self.base.shift_positions(by);
+    }
+}
+
 impl SequenceClassifier {
-    /// Puts a fresh mixture into the feed-forward output of every layer.
-    pub fn attach(
-        mut self,
-        config: &BottleneckConfig,
-        key: Key,
-        device: &burn::tensor::Device,
-    ) -> Self {
-        for i in 0..self.base.encoder.layer.len() {
-            let key = key.purpose(&self.base.output_site(i));
-            self.base.encoder.layer[i].output.adamix = Some(config.init(key, device));
-        }
-        self
-    }
-
-    /// The sites that have a mixture, from the first layer up.
-    pub fn sites(&self) -> Vec<Site> {
-        let layers = self.base.encoder.layer.iter().enumerate();
-        let site = |(i, layer): (usize, &super::EncoderLayer)| {
-            layer.output.adamix.as_ref().map(|mixture| Site {
-                name: self.base.output_site(i),
-                down: mixture.down.len(),
-                up: mixture.up.len(),
-            })
-        };
-        layers.filter_map(site).collect()
-    }
-
-    /// The model that serves: every mixture made one module by `rule`, outside autodiff.
-    ///
-    /// # Errors
-    /// If the rule cannot merge one of them.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Result<Self, MergeError> {
-        let mut model = self.valid();
-        for i in 0..model.base.encoder.layer.len() {
-            let path = format!("{}.adamix", model.base.output_site(i));
-            let output = &mut model.base.encoder.layer[i].output;
-            if let Some(mixture) = &output.adamix {
-                output.adamix = Some(mixture.merged(rule, &path)?);
-            }
-        }
-        Ok(model)
-    }
-
     /// Logits of a batch.
     ///
     /// # Shapes

@@ -1,13 +1,16 @@
 //! One layer: attention, then the feed-forward block whose output AdaMix adapts.
 
-use adamix_core::adaptation::Bottleneck;
+use adamix_core::adaptation::Adaptation;
 use adamix_core::linear::Linear;
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::{Attention, EncoderConfig, LayerNorm};
+use super::{Attention, BlockOutput, EncoderConfig};
+use crate::Projection;
+use crate::block::BlockAdapter;
 use crate::hub::{HubError, Source};
 use crate::pass::Pass;
+use crate::site::{Role, Slot};
 
 /// A linear layer under the name `dense`.
 #[derive(Module, Debug)]
@@ -16,16 +19,11 @@ pub struct Dense {
     pub dense: Linear,
 }
 
-/// The second half of the feed-forward block.
+/// The first half of the feed-forward block.
 #[derive(Module, Debug)]
-pub struct LayerOutput {
-    /// `[intermediate, hidden]`.
-    pub dense: Linear,
-    /// The mixture of adapters, on the projection's output before dropout, residual and norm.
-    pub adamix: Option<Bottleneck>,
-    /// Over the sum with the residual stream.
-    pub LayerNorm: LayerNorm,
-    dropout: f64,
+pub struct Intermediate {
+    /// `[hidden, intermediate]`, followed by GELU.
+    pub dense: Projection,
 }
 
 /// A Transformer layer with its norms after each block.
@@ -33,53 +31,75 @@ pub struct LayerOutput {
 pub struct EncoderLayer {
     /// Self-attention.
     pub attention: Attention,
-    /// `[hidden, intermediate]`, followed by GELU.
-    pub intermediate: Dense,
+    /// Into the wide part.
+    pub intermediate: Intermediate,
     /// Back to the hidden size.
-    pub output: LayerOutput,
+    pub output: BlockOutput,
+    /// An adapter on the layer's output, or virtual tokens before its input.
+    pub adamix: Option<Adaptation>,
 }
 
 impl EncoderLayer {
     /// Builds the layer at a place of `source`.
     pub fn load(config: &EncoderConfig, source: &Source<'_>) -> Result<Self, HubError> {
-        let (hidden, wide, range) = (
-            config.hidden_size,
-            config.intermediate_size,
-            config.initializer_range,
-        );
-        let output = source.at("output");
+        let (hidden, wide) = (config.hidden_size, config.intermediate_size);
+        let dense = source.at("intermediate").at("dense");
+        let dense = dense.linear(hidden, wide, config.initializer_range)?;
         Ok(Self {
             attention: Attention::load(config, &source.at("attention"))?,
-            intermediate: Dense {
-                dense: source
-                    .at("intermediate")
-                    .at("dense")
-                    .linear(hidden, wide, range)?,
+            intermediate: Intermediate {
+                dense: Projection::new(dense),
             },
-            output: LayerOutput {
-                dense: output.at("dense").linear(wide, hidden, range)?,
-                adamix: None,
-                LayerNorm: LayerNorm::load(hidden, config.layer_norm_eps, &output.at("LayerNorm"))?,
-                dropout: config.hidden_dropout_prob,
-            },
+            output: BlockOutput::load(wide, config, &source.at("output"))?,
+            adamix: None,
         })
     }
 
-    /// Runs the layer; `site` is the name of its feed-forward output.
+    /// Runs the layer; `layer` is its name.
     ///
     /// # Shapes
     /// - `x` and output: `[batch, tokens, hidden]`
     /// - `mask`: `[batch, tokens]`
-    pub fn forward(&self, x: Tensor<3>, mask: Tensor<2>, pass: &Pass<'_>, site: &str) -> Tensor<3> {
-        let x = self.attention.forward(x, mask, pass, site);
-        let inner = adamix_kernels::gelu(self.intermediate.dense.forward(x.clone()));
-        let mut y = self.output.dense.forward(inner);
-        if let Some(mixture) = &self.output.adamix {
-            y = mixture.forward(y, pass.decision(site));
-        }
-        if let Some(dropout) = pass.dropout_at(site, self.output.dropout) {
-            y = adamix_kernels::dropout(y, &dropout);
-        }
-        self.output.LayerNorm.forward_sum(y, x)
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        mask: Tensor<2>,
+        pass: &Pass<'_>,
+        layer: &str,
+    ) -> Tensor<3> {
+        let before = self.adamix.as_ref().and_then(|adaptation| {
+            let context = pass.context(layer, adaptation);
+            let tokens = adaptation.virtual_tokens()?;
+            Some(tokens.forward(x.dims()[0], &context))
+        });
+        let x = self.attention.forward(x, before, mask, pass, layer);
+        let site = format!("{layer}.intermediate.dense");
+        let inner = self.intermediate.dense.forward(x.clone(), pass, &site);
+        let inner = adamix_kernels::gelu(inner);
+        let site = format!("{layer}.output");
+        let y = self.output.forward(inner, x.clone(), pass, &site, &site);
+        BlockAdapter::new(&self.adamix, pass, layer).on_output(y, &x, |y| y)
+    }
+
+    pub(super) fn slots(&mut self, layer: &str) -> Vec<Slot<'_>> {
+        let [hidden, wide] = self.intermediate.dense.map.shape();
+        let mut slots = vec![Slot {
+            site: layer.to_owned(),
+            part: None,
+            role: Role::Layer,
+            widths: [hidden, hidden],
+            holds: &mut self.adamix,
+        }];
+        slots.extend(self.attention.slots(layer));
+        slots.push(Slot {
+            site: format!("{layer}.intermediate.dense"),
+            part: None,
+            role: Role::FirstFeedForward,
+            widths: [hidden, wide],
+            holds: &mut self.intermediate.dense.adamix,
+        });
+        let (map, block) = (Role::SecondFeedForward, Role::FeedForwardBlock);
+        slots.extend(self.output.slots(&format!("{layer}.output"), map, block));
+        slots
     }
 }

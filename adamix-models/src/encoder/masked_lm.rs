@@ -1,5 +1,6 @@
 //! The masked language model: an encoder with the head that its pretraining used.
 
+use adamix_core::layer_norm::LayerNorm;
 use adamix_core::linear::Linear;
 use adamix_core::parameter::Named;
 use adamix_core::random::Initializer;
@@ -7,9 +8,10 @@ use adamix_keys::Key;
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
 
-use super::{Encoder, EncoderConfig, EncoderInput, LayerNorm, ModelType};
+use super::{Encoder, EncoderConfig, EncoderInput, ModelType};
 use crate::hub::{HubError, Source, Weights};
 use crate::pass::Pass;
+use crate::site::{Adaptable, Slot};
 
 /// `decoder(norm(gelu(transform(h)))) + bias`, the decoder tied to the word embeddings.
 #[derive(Module, Debug)]
@@ -47,10 +49,21 @@ impl Named for MaskedLm {
         vec![
             ("base", self.family.prefix()),
             ("self_attention", "self"),
+            ("map", ""),
             ("lm_head", head),
             ("transform", transform),
             ("norm", norm),
         ]
+    }
+}
+
+impl Adaptable for MaskedLm {
+    fn slots(&mut self) -> Vec<Slot<'_>> {
+        self.base.slots()
+    }
+
+    fn shift_positions(&mut self, by: usize) {
+        self.base.shift_positions(by);
     }
 }
 
@@ -107,7 +120,7 @@ impl MaskedLm {
             base: Encoder::load(config, base)?,
             lm_head: LmHead {
                 transform: head.at(transform).linear(hidden, hidden, range)?,
-                norm: LayerNorm::load(hidden, config.layer_norm_eps, &head.at(norm))?,
+                norm: head.at(norm).layer_norm(hidden, config.layer_norm_eps)?,
                 bias: head.parameter("bias", [config.vocab_size], Initializer::Zeros)?,
             },
             family: config.model_type,

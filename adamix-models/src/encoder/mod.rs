@@ -10,24 +10,26 @@ mod config;
 mod embeddings;
 mod input;
 mod layer;
-mod layer_norm;
 mod masked_lm;
+mod output;
 
-pub use attention::{Attention, SelfAttention, SelfOutput};
+pub use attention::{Attention, SelfAttention};
 pub use classifier::{Pooling, RobertaHead, SequenceClassifier, SequenceClassifierConfig};
 pub use config::{EncoderConfig, ModelType};
 pub use embeddings::Embeddings;
 pub use input::EncoderInput;
-pub use layer::{Dense, EncoderLayer, LayerOutput};
-pub use layer_norm::LayerNorm;
+pub use layer::{Dense, EncoderLayer, Intermediate};
 pub use masked_lm::{LmHead, MaskedLm};
+pub use output::BlockOutput;
 
 use adamix_core::linear::Linear;
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
-use crate::hub::{HubError, Source};
+use crate::hub::{HubError, Source, Weights};
+use crate::mask::with_open_start;
 use crate::pass::Pass;
+use crate::site::Slot;
 
 /// Embeddings, layers and BERT's pooler.
 #[derive(Module, Debug)]
@@ -50,6 +52,18 @@ pub struct LayerStack {
 }
 
 impl Encoder {
+    /// Builds the encoder from a folder's files, whose names may lack the family's prefix; frozen.
+    pub fn from_files(
+        config: &EncoderConfig,
+        weights: &Weights,
+        device: &Device,
+    ) -> Result<Self, HubError> {
+        let files = Source::files(weights, device);
+        let prefix = config.model_type.prefix();
+        let bare = !weights.names().any(|name| name.starts_with(prefix));
+        Self::load(config, &if bare { files } else { files.at(prefix) })
+    }
+
     /// Builds the encoder at a place of `source`.
     pub fn load(config: &EncoderConfig, source: &Source<'_>) -> Result<Self, HubError> {
         let layers = source.at("encoder").at("layer");
@@ -88,11 +102,34 @@ impl Encoder {
     /// - input: `[batch, tokens]` ids
     /// - output: `[batch, tokens, hidden]`
     pub fn forward(&self, input: &EncoderInput, pass: &Pass<'_>) -> Tensor<3> {
-        let mut x = self.embeddings.forward(input, pass);
+        let tokens = input.ids.dims()[1];
+        let first = self.embeddings.virtual_tokens();
+        let mask = with_open_start(input.mask.clone(), first);
+        let pass = &pass.with_mask(&mask);
+        let place = format!("{}.embeddings", self.prefix);
+        let mut x = self.embeddings.forward(input, pass, &place);
         for (i, layer) in self.encoder.layer.iter().enumerate() {
-            x = layer.forward(x, input.mask.clone(), pass, &self.output_site(i));
+            let name = format!("{}.encoder.layer.{i}", self.prefix);
+            x = layer.forward(x, mask.clone(), pass, &name);
+        }
+        if first > 0 {
+            x = x.narrow(1, first, tokens);
         }
         x
+    }
+
+    /// Every place for an adaptation.
+    pub(crate) fn slots(&mut self) -> Vec<Slot<'_>> {
+        let prefix = self.prefix;
+        let words = self.embeddings.slot(&format!("{prefix}.embeddings"));
+        let layers = self.encoder.layer.iter_mut().enumerate();
+        let layers =
+            layers.flat_map(|(i, layer)| layer.slots(&format!("{prefix}.encoder.layer.{i}")));
+        core::iter::once(words).chain(layers).collect()
+    }
+
+    pub(crate) fn shift_positions(&mut self, by: usize) {
+        self.embeddings.shift_positions(by);
     }
 
     /// The pooler's `tanh(W h)` of the first token.

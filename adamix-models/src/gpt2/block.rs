@@ -1,12 +1,15 @@
 //! One layer, with its norms before each half.
 
+use adamix_core::adaptation::Adaptation;
+use adamix_core::layer_norm::LayerNorm;
 use burn::module::Module;
 use burn::tensor::Tensor;
 
 use super::{Attention, Cache, Gpt2Config, Mlp};
-use crate::encoder::LayerNorm;
+use crate::block::BlockAdapter;
 use crate::hub::{HubError, Source};
 use crate::pass::Pass;
+use crate::site::{Role, Slot};
 
 /// `x + attn(ln_1(x))`, then `x + mlp(ln_2(x))`.
 #[derive(Module, Debug)]
@@ -19,18 +22,23 @@ pub struct Block {
     pub ln_2: LayerNorm,
     /// The feed-forward half.
     pub mlp: Mlp,
+    /// An adapter on the layer's output, or virtual tokens before its input.
+    pub adamix: Option<Adaptation>,
 }
 
 impl Block {
     /// Builds the layer at a place of `source`.
     pub fn load(config: &Gpt2Config, layer: usize, source: &Source<'_>) -> Result<Self, HubError> {
-        let norm =
-            |name| LayerNorm::load(config.n_embd, config.layer_norm_epsilon, &source.at(name));
+        let norm = |name| {
+            let source = source.at(name);
+            source.layer_norm(config.n_embd, config.layer_norm_epsilon)
+        };
         Ok(Self {
             ln_1: norm("ln_1")?,
             attn: Attention::load(config, layer, &source.at("attn"))?,
             ln_2: norm("ln_2")?,
             mlp: Mlp::load(config, &source.at("mlp"))?,
+            adamix: None,
         })
     }
 
@@ -47,14 +55,32 @@ impl Block {
         pass: &Pass<'_>,
         site: &str,
     ) -> Tensor<3> {
+        let before = self.adamix.as_ref().and_then(|adaptation| {
+            let context = pass.context(site, adaptation);
+            let tokens = adaptation.virtual_tokens()?;
+            Some(self.ln_1.forward(tokens.forward(x.dims()[0], &context)))
+        });
         let normed = self.ln_1.forward(x.clone());
-        let y = self
-            .attn
-            .forward(normed, mask, cache, pass, &format!("{site}.attn"));
+        let name = format!("{site}.attn");
+        let y = (self.attn).forward(normed, before, mask, cache, pass, &name);
         let x = x + y;
-        let y = self
-            .mlp
-            .forward(self.ln_2.forward(x.clone()), pass, &format!("{site}.mlp"));
-        x + y
+        let normed = self.ln_2.forward(x.clone());
+        let y = self.mlp.forward(normed, pass, &format!("{site}.mlp"));
+        let y = x.clone() + y;
+        BlockAdapter::new(&self.adamix, pass, site).on_output(y, &x, |y| y)
+    }
+
+    pub(super) fn slots(&mut self, site: &str) -> Vec<Slot<'_>> {
+        let [width] = self.ln_1.weight.lazy_shape().dims();
+        let mut slots = vec![Slot {
+            site: site.to_owned(),
+            part: None,
+            role: Role::Layer,
+            widths: [width, width],
+            holds: &mut self.adamix,
+        }];
+        slots.extend(self.attn.slots(&format!("{site}.attn")));
+        slots.extend(self.mlp.slots(&format!("{site}.mlp")));
+        slots
     }
 }

@@ -267,7 +267,7 @@ impl Gpt2Config {
     /// A bottleneck adapter of this width with the tanh GELU that GPT-2's adapters have; the released code
     /// always has bottleneck 8 and 8 experts.
     pub fn adapter(&self, bottleneck: usize) -> BottleneckConfig {
-        BottleneckConfig::new(self.n_embd, bottleneck)
+        BottleneckConfig::new(bottleneck)
             .with_activation(Activation::GeluTanh)
             .with_experts(8)
     }

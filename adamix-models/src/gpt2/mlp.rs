@@ -1,12 +1,14 @@
 //! The feed-forward half of a block, whose output AdaMix's adapters sit on.
 
-use adamix_core::adaptation::{Activation, Bottleneck};
+use adamix_core::adaptation::{Activation, Adaptation};
 use burn::module::Module;
 use burn::tensor::Tensor;
 
 use super::{Conv1D, Gpt2Config};
+use crate::block::BlockAdapter;
 use crate::hub::{HubError, Source};
 use crate::pass::Pass;
+use crate::site::{Role, Slot};
 
 /// The feed-forward half of a block.
 #[derive(Module, Debug)]
@@ -15,8 +17,8 @@ pub struct Mlp {
     pub c_fc: Conv1D,
     /// `[inner, width]`.
     pub c_proj: Conv1D,
-    /// The mixture of adapters, on the projection's output before dropout and residual.
-    pub adamix: Option<Bottleneck>,
+    /// The adapter, alone or as a mixture.
+    pub adamix: Option<Adaptation>,
     #[module(skip)]
     activation: Activation,
     dropout: f64,
@@ -40,14 +42,28 @@ impl Mlp {
     /// # Shapes
     /// - input and output: `[batch, tokens, width]`
     pub fn forward(&self, x: Tensor<3>, pass: &Pass<'_>, site: &str) -> Tensor<3> {
-        let inner = self.activation.forward(self.c_fc.forward(x));
-        let mut y = self.c_proj.forward(inner);
-        if let Some(mixture) = &self.adamix {
-            y = mixture.forward(y, pass.decision(site));
+        let adapter = BlockAdapter::new(&self.adamix, pass, site);
+        let inner = self.c_fc.forward(x.clone(), pass, &format!("{site}.c_fc"));
+        let inner = self.activation.forward(inner);
+        let y = self.c_proj.forward(inner, pass, &format!("{site}.c_proj"));
+        let mut y = adapter.on_projection(y);
+        if let Some(dropout) = pass.dropout_at(site, self.dropout) {
+            y = adamix_kernels::dropout(y, &dropout);
         }
-        match pass.dropout_at(site, self.dropout) {
-            Some(dropout) => adamix_kernels::dropout(y, &dropout),
-            None => y,
-        }
+        adapter.on_output(y, &x, |y| y)
+    }
+
+    pub(super) fn slots(&mut self, site: &str) -> [Slot<'_>; 3] {
+        let width = self.c_fc.weight.lazy_shape()[0];
+        let block = Slot {
+            site: site.to_owned(),
+            part: None,
+            role: Role::FeedForwardBlock,
+            widths: [width, width],
+            holds: &mut self.adamix,
+        };
+        let first = (self.c_fc).slot(format!("{site}.c_fc"), Role::FirstFeedForward);
+        let second = (self.c_proj).slot(format!("{site}.c_proj"), Role::SecondFeedForward);
+        [first, second, block]
     }
 }

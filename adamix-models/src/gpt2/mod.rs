@@ -18,21 +18,19 @@ pub use block::Block;
 pub use cache::Cache;
 pub use config::{Gpt2Config, TokenIds};
 pub use conv1d::Conv1D;
-pub use fused::{FusedAttentionMap, FusedLowRank};
+pub use fused::FusedAttentionMap;
 pub use input::{DecoderInput, InputError};
 pub use mlp::Mlp;
 pub use transformer::{EmbeddingTable, Transformer};
 
-use adamix_core::adaptation::{BottleneckConfig, LowRankConfig};
-use adamix_core::merging::{MergeError, MergeRule};
+use adamix_core::adaptation::{AdaptationConfig, Placement};
 use adamix_core::parameter::Named;
-use adamix_core::routing::Site;
-use adamix_keys::Key;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::hub::{HubError, Source, Weights};
 use crate::pass::Pass;
+use crate::site::{Adaptable, Slot};
 
 /// GPT-2 with its language-model head.
 #[derive(Module, Debug)]
@@ -45,7 +43,42 @@ pub struct Gpt2 {
     config: Gpt2Config,
 }
 
-impl Named for Gpt2 {}
+impl Named for Gpt2 {
+    fn renames(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("q_part", "adamix.q"),
+            ("k_part", "adamix.k"),
+            ("v_part", "adamix.v"),
+            ("prefix_part", "adamix.prefix"),
+        ]
+    }
+}
+
+impl Adaptable for Gpt2 {
+    fn slots(&mut self) -> Vec<Slot<'_>> {
+        self.transformer.slots()
+    }
+
+    fn shift_positions(&mut self, by: usize) {
+        self.transformer.shift_positions(by);
+    }
+
+    fn refuses(config: &AdaptationConfig) -> Option<&'static str> {
+        let (norm, gate) = match config {
+            AdaptationConfig::Bottleneck(config) => {
+                (config.placement == Placement::Norm, config.gate)
+            }
+            AdaptationConfig::LowRank(config) => (false, config.gate),
+            AdaptationConfig::Prefix(config) => (false, config.gate),
+            _ => (false, false),
+        };
+        match (norm, gate) {
+            (true, _) => Some(": GPT-2 has no norm after its blocks"),
+            (_, true) => Some(": its gate reads the whole sequence, which a decoder has not seen"),
+            _ => None,
+        }
+    }
+}
 
 impl Gpt2 {
     /// Builds the model from a folder's files, frozen. Names may lack the prefix `transformer.`.
@@ -102,73 +135,6 @@ impl Gpt2 {
     /// The name of a layer's fused attention map, where low-rank mixtures sit.
     pub fn attention_site(layer: usize) -> String {
         format!("transformer.h.{layer}.attn.c_attn")
-    }
-
-    /// Puts a fresh mixture of adapters behind the feed-forward half of every layer
-    /// ([`Gpt2Config::adapter`] gives the released shape).
-    pub fn attach_adapters(mut self, config: &BottleneckConfig, key: Key, device: &Device) -> Self {
-        for (i, block) in self.transformer.h.iter_mut().enumerate() {
-            let key = key.purpose(&Self::mlp_site(i));
-            block.mlp.adamix = Some(config.init(key, device));
-        }
-        self
-    }
-
-    /// Puts a fresh low-rank mixture on queries and values of every layer. With `equal_start` all layers
-    /// start alike, as in the released code.
-    pub fn attach_low_rank(mut self, config: &LowRankConfig, key: Key, device: &Device) -> Self {
-        let width = self.config.n_embd;
-        for (i, block) in self.transformer.h.iter_mut().enumerate() {
-            let key = if config.equal_start {
-                key.purpose("c_attn")
-            } else {
-                key.purpose(&Self::attention_site(i))
-            };
-            let mixture = FusedLowRank::init(width, config, key, device);
-            block.attn.c_attn.adamix = Some(mixture);
-        }
-        self
-    }
-
-    /// The sites that have a mixture, from the first layer up.
-    pub fn sites(&self) -> Vec<Site> {
-        let mut sites = Vec::new();
-        for (i, block) in self.transformer.h.iter().enumerate() {
-            if let Some(mixture) = &block.attn.c_attn.adamix {
-                sites.push(Site {
-                    name: Self::attention_site(i),
-                    down: mixture.q.down.len(),
-                    up: mixture.q.up.len(),
-                });
-            }
-            if let Some(mixture) = &block.mlp.adamix {
-                sites.push(Site {
-                    name: Self::mlp_site(i),
-                    down: mixture.down.len(),
-                    up: mixture.up.len(),
-                });
-            }
-        }
-        sites
-    }
-
-    /// The model that serves: every mixture made one module by `rule`, outside autodiff.
-    ///
-    /// # Errors
-    /// If the rule cannot merge one of them.
-    pub fn merged(&self, rule: &dyn MergeRule) -> Result<Self, MergeError> {
-        let mut model = self.valid();
-        for (i, block) in model.transformer.h.iter_mut().enumerate() {
-            if let Some(mixture) = &block.attn.c_attn.adamix {
-                let path = format!("{}.adamix", Self::attention_site(i));
-                block.attn.c_attn.adamix = Some(mixture.merged(rule, &path)?);
-            }
-            if let Some(mixture) = &block.mlp.adamix {
-                let path = format!("{}.adamix", Self::mlp_site(i));
-                block.mlp.adamix = Some(mixture.merged(rule, &path)?);
-            }
-        }
-        Ok(model)
     }
 
     /// Vocabulary logits of hidden states.

@@ -1,20 +1,25 @@
 //! Embeddings, layers and the last norm: GPT-2 below its head.
 
+use adamix_core::adaptation::Adaptation;
+use adamix_core::layer_norm::LayerNorm;
 use adamix_core::random::Initializer;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::module::embedding;
 
 use super::{Block, Cache, DecoderInput, Gpt2Config};
-use crate::encoder::LayerNorm;
 use crate::hub::{HubError, Source};
+use crate::mask::with_open_start;
 use crate::pass::Pass;
+use crate::site::{Role, Slot};
 
 /// A table of vectors.
 #[derive(Module, Debug)]
 pub struct EmbeddingTable {
     /// `[rows, width]`.
     pub weight: Param<Tensor<2>>,
+    /// Virtual tokens before the sequence; of word embeddings only.
+    pub adamix: Option<Adaptation>,
 }
 
 impl EmbeddingTable {
@@ -23,6 +28,7 @@ impl EmbeddingTable {
         let normal = Initializer::Normal(config.initializer_range);
         Ok(Self {
             weight: source.parameter("weight", [rows, config.n_embd], normal)?,
+            adamix: None,
         })
     }
 }
@@ -39,6 +45,8 @@ pub struct Transformer {
     /// After the last layer.
     pub ln_f: LayerNorm,
     dropout: f64,
+    /// How many positions are counted before the first token.
+    shift: usize,
 }
 
 impl Transformer {
@@ -51,8 +59,9 @@ impl Transformer {
             wte: EmbeddingTable::load(config.vocab_size, config, &source.at("wte"))?,
             wpe: EmbeddingTable::load(config.n_positions, config, &source.at("wpe"))?,
             h: (0..config.n_layer).map(layer).collect::<Result<_, _>>()?,
-            ln_f: LayerNorm::load(width, epsilon, &source.at("ln_f"))?,
+            ln_f: source.at("ln_f").layer_norm(width, epsilon)?,
             dropout: config.embd_pdrop,
+            shift: 0,
         })
     }
 
@@ -68,19 +77,77 @@ impl Transformer {
         mut cache: Option<&mut Cache>,
         pass: &Pass<'_>,
     ) -> Tensor<3> {
-        if let Some(cache) = &mut cache {
-            cache.begin(input.mask.as_ref(), input.ids.dims());
+        let [rows, tokens] = input.ids.dims();
+        let mut positions = input.positions.clone();
+        if self.shift > 0 {
+            positions = positions + self.shift as i32;
         }
         let words = embedding(self.wte.weight.val(), input.ids.clone());
-        let positions = embedding(self.wpe.weight.val(), input.positions.clone());
-        let mut x = words + positions;
+        let mut x = words + embedding(self.wpe.weight.val(), positions);
+        let mut mask = input.mask.clone();
+        match (self.virtual_tokens(rows, pass), &mut cache) {
+            (Some(first), Some(cache)) if cache.tokens() == 0 => {
+                // Read on their own, so that padding stays at the left of what is read next.
+                cache.begin(None, [rows, first.dims()[1]]);
+                self.layers(first, None, Some(&mut **cache), pass);
+            }
+            (Some(first), None) => {
+                mask = mask.map(|mask| with_open_start(mask, first.dims()[1]));
+                x = Tensor::cat(vec![first, x], 1);
+            }
+            _ => {}
+        }
+        if let Some(cache) = &mut cache {
+            cache.begin(input.mask.as_ref(), [rows, tokens]);
+        }
         if let Some(dropout) = pass.dropout_at("transformer.drop", self.dropout) {
             x = adamix_kernels::dropout(x, &dropout);
         }
+        let x = self.layers(x, mask, cache, pass);
+        let first = x.dims()[1] - tokens;
+        self.ln_f.forward(x.narrow(1, first, tokens))
+    }
+
+    /// # Shapes
+    /// - `x` and output: `[batch, tokens, width]`
+    fn layers(
+        &self,
+        mut x: Tensor<3>,
+        mask: Option<Tensor<2>>,
+        mut cache: Option<&mut Cache>,
+        pass: &Pass<'_>,
+    ) -> Tensor<3> {
         for (i, block) in self.h.iter().enumerate() {
             let site = format!("transformer.h.{i}");
-            x = block.forward(x, input.mask.clone(), cache.as_deref_mut(), pass, &site);
+            x = block.forward(x, mask.clone(), cache.as_deref_mut(), pass, &site);
         }
-        self.ln_f.forward(x)
+        x
+    }
+
+    /// Virtual tokens with their positions, if there are some.
+    fn virtual_tokens(&self, rows: usize, pass: &Pass<'_>) -> Option<Tensor<3>> {
+        let adaptation = self.wte.adamix.as_ref()?;
+        let tokens = adaptation.virtual_tokens()?;
+        let first = tokens.forward(rows, &pass.context("transformer.wte", adaptation));
+        let positions = self.wpe.weight.val().narrow(0, 0, tokens.length());
+        Some(first + positions.unsqueeze())
+    }
+
+    pub(super) fn slots(&mut self) -> Vec<Slot<'_>> {
+        let [_, width] = self.wte.weight.lazy_shape().dims();
+        let words = Slot {
+            site: "transformer.wte".to_owned(),
+            part: None,
+            role: Role::Words,
+            widths: [width, width],
+            holds: &mut self.wte.adamix,
+        };
+        let layers = self.h.iter_mut().enumerate();
+        let layers = layers.flat_map(|(i, block)| block.slots(&format!("transformer.h.{i}")));
+        core::iter::once(words).chain(layers).collect()
+    }
+
+    pub(super) fn shift_positions(&mut self, by: usize) {
+        self.shift = by;
     }
 }

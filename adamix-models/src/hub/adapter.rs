@@ -1,14 +1,16 @@
-//! Adapters on disk: `adamix.safetensors` and `adamix_config.json`.
+//! This program's adapters on disk: `adamix.safetensors` with all experts, or what serves in the file shape of
+//! PEFT; and `adamix_config.json`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use adamix_core::adaptation::{Activation, Share};
+use adamix_core::adaptation::{AdaptationConfig, Share};
 use adamix_core::parameter::HostTensor;
 use serde::{Deserialize, Serialize};
 
 use super::write::{self, Precision};
-use super::{HubError, Weights};
+use super::{HubError, PortableAdapter, Weights, peft};
+use crate::site::Attachment;
 
 /// The tensors' file.
 pub const TENSORS: &str = "adamix.safetensors";
@@ -25,10 +27,8 @@ pub struct AdapterConfig {
     pub base_hash: String,
     /// `bert` or `roberta`.
     pub model_type: String,
-    /// The mixture in each site, or `None` where only the head (or the whole model) was trained.
-    pub mixture: Option<MixtureShape>,
-    /// The adapted modules.
-    pub sites: Vec<String>,
+    /// What is attached, and where; empty where only parameters of the base or the head were trained.
+    pub attachments: Vec<Attachment>,
     /// Class names in the order of the logits; empty for a regression.
     pub labels: Vec<String>,
     /// Outputs of the head.
@@ -43,22 +43,8 @@ pub struct AdapterConfig {
     pub max_length: usize,
 }
 
-/// The dimensions of a mixture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MixtureShape {
-    /// Width of the bottleneck.
-    pub bottleneck: usize,
-    /// Experts on a side that is not shared.
-    pub experts: usize,
-    /// Which sides are shared.
-    pub share: Share,
-    /// What stands between the projections.
-    pub activation: Activation,
-}
-
 /// The format's version.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Writes an adapter folder; the configuration goes last, so a folder with one is whole.
 pub fn save(
@@ -71,8 +57,44 @@ pub fn save(
     write::atomic(&folder.join(CONFIG), json.as_bytes())
 }
 
-/// Reads an adapter folder.
+/// Writes the adapter that serves, with one module a site: as a folder that Python's `peft` loads where
+/// `portable` can be one, else in the same file shape under this program's names.
+pub fn save_served(
+    folder: &Path,
+    config: &AdapterConfig,
+    tensors: &BTreeMap<String, HostTensor>,
+    portable: Option<&PortableAdapter>,
+    setting: &peft::Setting,
+) -> Result<(), HubError> {
+    match portable.filter(|adapter| peft::refusal(adapter).is_none()) {
+        Some(adapter) => peft::save(folder, adapter, setting)?,
+        None => peft::save_own_kind(folder, config, tensors, setting)?,
+    }
+    let json = serde_json::to_string_pretty(config).expect("a configuration serialises") + "\n";
+    write::atomic(&folder.join(CONFIG), json.as_bytes())
+}
+
+/// Reads an adapter folder whose tensors have this program's names.
 pub fn load(folder: &Path) -> Result<(AdapterConfig, BTreeMap<String, HostTensor>), HubError> {
+    let config = read_config(folder)?;
+    let own = folder.join(TENSORS);
+    let path = if own.is_file() {
+        own
+    } else {
+        folder.join(peft::TENSORS)
+    };
+    let weights = Weights::from_files(folder, vec![path])?;
+    let mut tensors = BTreeMap::new();
+    for name in weights.names() {
+        tensors.insert(name.to_owned(), weights.tensor(name)?);
+    }
+    let values = tensors.values().map(|t| t.values.len()).sum();
+    config.check(values, &folder.join(CONFIG))?;
+    Ok((config, tensors))
+}
+
+/// Reads what an adapter folder says of itself.
+pub fn read_config(folder: &Path) -> Result<AdapterConfig, HubError> {
     let path = folder.join(CONFIG);
     if !path.is_file() {
         return Err(HubError::Absent {
@@ -96,12 +118,38 @@ pub fn load(folder: &Path) -> Result<(AdapterConfig, BTreeMap<String, HostTensor
             expected: FORMAT.to_string(),
         });
     }
-    let weights = Weights::from_files(folder, vec![folder.join(TENSORS)])?;
-    let mut tensors = BTreeMap::new();
-    for name in weights.names() {
-        let shape = weights.shape(name).unwrap_or_default().to_vec();
-        let values = weights.read(name, &shape)?;
-        tensors.insert(name.to_owned(), HostTensor { shape, values });
+    Ok(config)
+}
+
+impl AdapterConfig {
+    /// Refuses sizes that so many values cannot fill: a model of them would be memory asked for in vain.
+    fn check(&self, values: usize, path: &Path) -> Result<(), HubError> {
+        let of = |one: usize, experts: usize, share| match share {
+            Share::Both => one,
+            _ => one.saturating_mul(experts),
+        };
+        let attached = self.attachments.iter().map(|a| match &a.adaptation {
+            AdaptationConfig::Bottleneck(c) => of(c.bottleneck, c.experts, c.share),
+            AdaptationConfig::LowRank(c) => of(c.rank, c.experts, c.share),
+            AdaptationConfig::Scale(c) => c.experts,
+            AdaptationConfig::Prefix(c) => c.length.saturating_mul(c.experts),
+            AdaptationConfig::VirtualTokens(c) => c.length.saturating_mul(c.experts),
+        });
+        let maps = self.attachments.iter().flat_map(|a| &a.router);
+        let learned = maps.map(|map| map.input.saturating_mul(map.output));
+        let largest = attached.chain(learned).max().unwrap_or(1);
+        // A decoder has no head of its own.
+        let outputs = self.outputs.max(usize::from(self.model_type == "gpt2"));
+        for (key, size) in [("outputs", outputs), ("attachments", largest)] {
+            if size == 0 || size > values {
+                return Err(HubError::Config {
+                    path: path.to_owned(),
+                    key: key.to_owned(),
+                    found: format!("of size {size}"),
+                    expected: format!("what {values} values in {TENSORS} can fill"),
+                });
+            }
+        }
+        Ok(())
     }
-    Ok((config, tensors))
 }

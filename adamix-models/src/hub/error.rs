@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use adamix_core::parameter::ParameterError;
 use thiserror::Error;
 
+use super::FoldError;
+use crate::site::SiteError;
+
 /// An error that names the file, and the tensor or key in it.
 #[derive(Debug, Error)]
 pub enum HubError {
@@ -83,6 +86,22 @@ pub enum HubError {
         path: PathBuf,
         /// What does not fit.
         source: ParameterError,
+    },
+    /// An adapter from elsewhere does not fit the model it is put on.
+    #[error("{path}: {source}")]
+    Fold {
+        /// The adapter's folder or file.
+        path: PathBuf,
+        /// What does not fit.
+        source: FoldError,
+    },
+    /// An adapter is for places that the model does not have.
+    #[error("{path}: {source}")]
+    Site {
+        /// The adapter's folder.
+        path: PathBuf,
+        /// Which place.
+        source: SiteError,
     },
     /// An adapter was trained on another base model.
     #[error(

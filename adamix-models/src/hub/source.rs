@@ -1,5 +1,6 @@
 //! Where a module's parameters come from: files, keys, or nothing but zeros.
 
+use adamix_core::layer_norm::LayerNorm;
 use adamix_core::linear::Linear;
 use adamix_core::random::Initializer;
 use adamix_keys::Key;
@@ -111,6 +112,13 @@ impl<'a> Source<'a> {
         };
         let trainable = matches!(self.origin, Origin::Random(_));
         Ok(Param::from_tensor(tensor).set_require_grad(trainable))
+    }
+
+    /// `weight` and `bias` of a norm.
+    pub fn layer_norm(&self, size: usize, epsilon: f64) -> Result<LayerNorm, HubError> {
+        let weight = self.parameter("weight", [size], Initializer::Ones)?;
+        let bias = self.parameter("bias", [size], Initializer::Zeros)?;
+        Ok(LayerNorm::new(weight, bias, epsilon))
     }
 
     /// `weight` (`[output, input]` in files) and `bias` of an affine map.

@@ -23,35 +23,35 @@ pub struct Weights {
     folder: PathBuf,
     paths: Vec<PathBuf>,
     files: Vec<TensorFile>,
-    /// Tensor name to file.
-    index: BTreeMap<String, usize>,
+    /// Tensor name to its file and its name there.
+    index: BTreeMap<String, (usize, String)>,
     used: RefCell<BTreeSet<String>>,
 }
 
-/// The part of `model.safetensors.index.json` that is needed.
+/// The part of `model.safetensors.index.json` that is needed; `pytorch_model.bin.index.json` has it too.
 #[derive(Deserialize)]
 struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
 impl Weights {
-    /// Opens `model.safetensors`, its shards, or `pytorch_model.bin`, whichever the folder has.
+    /// Opens `model.safetensors` or its shards, else `pytorch_model.bin` or its shards.
     pub fn open(folder: &Path) -> Result<Self, HubError> {
-        let has = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
-        let paths = if let Some(path) = has("model.safetensors") {
-            vec![path]
-        } else if let Some(path) = has("model.safetensors.index.json") {
-            shards(folder, &path)?
-        } else if let Some(path) = has("pytorch_model.bin") {
-            vec![path]
-        } else {
-            return Err(HubError::Absent {
-                path: folder.to_owned(),
-                wanted: "model.safetensors, model.safetensors.index.json or pytorch_model.bin"
-                    .to_owned(),
-            });
-        };
-        Self::from_files(folder, paths)
+        for name in ["model.safetensors", "pytorch_model.bin"] {
+            let whole = folder.join(name);
+            if whole.is_file() {
+                return Self::from_files(folder, vec![whole]);
+            }
+            let index = folder.join(format!("{name}.index.json"));
+            if index.is_file() {
+                return Self::from_files(folder, shards(folder, &index)?);
+            }
+        }
+        Err(HubError::Absent {
+            path: folder.to_owned(),
+            wanted: "model.safetensors, pytorch_model.bin or an index of shards of either"
+                .to_owned(),
+        })
     }
 
     /// Opens the given files.
@@ -69,7 +69,7 @@ impl Weights {
                 TensorFile::Safetensors(f) => f.names().map(str::to_owned).collect(),
                 TensorFile::Pytorch(f) => f.names(),
             };
-            index.extend(names.into_iter().map(|name| (name, i)));
+            index.extend(names.into_iter().map(|name| (modern(&name), (i, name))));
             files.push(file);
         }
         Ok(Self {
@@ -98,7 +98,8 @@ impl Weights {
 
     /// The shape of a tensor in its file.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        match &self.files[*self.index.get(name)?] {
+        let (file, name) = self.index.get(name)?;
+        match &self.files[*file] {
             TensorFile::Safetensors(f) => f.shape(name),
             TensorFile::Pytorch(f) => f.shape(name),
         }
@@ -113,20 +114,20 @@ impl Weights {
             path: self.folder.clone(),
             tensor: name.to_owned(),
         };
-        let file = *self.index.get(name).ok_or_else(missing)?;
+        let (file, stored) = self.index.get(name).ok_or_else(missing)?;
         let found = self.shape(name).unwrap_or_default();
         if found != expected {
             return Err(HubError::Shape {
-                path: self.paths[file].clone(),
+                path: self.paths[*file].clone(),
                 tensor: name.to_owned(),
                 found: found.to_vec(),
                 expected: expected.to_vec(),
             });
         }
         self.used.borrow_mut().insert(name.to_owned());
-        match &self.files[file] {
-            TensorFile::Safetensors(f) => f.read(name),
-            TensorFile::Pytorch(f) => f.read(name),
+        match &self.files[*file] {
+            TensorFile::Safetensors(f) => f.read(stored),
+            TensorFile::Pytorch(f) => f.read(stored),
         }
     }
 
@@ -149,6 +150,19 @@ impl Weights {
             .cloned()
             .collect()
     }
+}
+
+/// The name that a tensor has today: the first BERT checkpoints call a norm's parameters `gamma` and `beta`.
+fn modern(name: &str) -> String {
+    for (old, new) in [("gamma", "weight"), ("beta", "bias")] {
+        if let Some(norm) = name
+            .strip_suffix(old)
+            .filter(|norm| norm.ends_with("LayerNorm."))
+        {
+            return format!("{norm}{new}");
+        }
+    }
+    name.to_owned()
 }
 
 /// The files of a sharded model, each inside the folder.

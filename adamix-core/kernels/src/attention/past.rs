@@ -210,8 +210,11 @@ fn attend_body<const FMA: bool>(
     scores: &mut Vec<f32>,
     out: &mut [f32],
 ) {
-    scores.clear();
-    scores.extend(places.iter().map(|(key, _)| scale * dot::<FMA>(query, key)));
+    // Loops, not closures: those would not be compiled for the kernel's instruction set.
+    scores.resize(places.len(), 0.0);
+    for (score, (key, _)) in scores.iter_mut().zip(places) {
+        *score = scale * dot::<FMA>(query, key);
+    }
     let largest = max(scores);
     for score in scores.iter_mut() {
         *score = exp::<FMA>(*score - largest);

@@ -25,7 +25,7 @@ impl<'a> From<&'a Gpt2> for Served<'a> {
 
 #[cfg(test)]
 mod tests {
-    use adamix_core::adaptation::BottleneckConfig;
+    use adamix_core::adaptation::{AdaptationConfig, BottleneckConfig};
     use adamix_core::routing::Decision;
     use adamix_keys::Key;
     use burn::module::Module;
@@ -36,6 +36,7 @@ mod tests {
     use crate::gpt2::{DecoderInput, Gpt2Config};
     use crate::hub::Source;
     use crate::pass::Pass;
+    use crate::site::{Adaptable, Attachment};
 
     /// The token with the largest sum of logits over the paths, from whole passes without a cache.
     fn next(served: &Served<'_>, sequence: &[u32]) -> u32 {
@@ -67,12 +68,12 @@ mod tests {
         config.initializer_range = 0.4;
         let device = Device::flex();
         let model = Gpt2::build(&config, &Source::random(Key::new(3), &device)).unwrap();
-        let adapters = BottleneckConfig::new(16, 4)
+        let adapters = BottleneckConfig::new(4)
             .with_experts(3)
             .with_initializer_range(0.8);
-        let model = model
-            .attach_adapters(&adapters, Key::new(4), &device)
-            .no_grad();
+        let adapters = Attachment::new(AdaptationConfig::Bottleneck(adapters));
+        let model = model.attach(&[adapters], 0, Key::new(4), &device);
+        let model = model.unwrap().no_grad();
         let path = |expert| {
             let sites = model.sites().into_iter();
             sites

@@ -7,6 +7,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::OWN_KIND;
 use super::target::{NamesOrPattern, Targets, pattern_value};
 use crate::hub::HubError;
 
@@ -85,18 +86,18 @@ const FREE: [&str; 20] = [
 /// holds.
 const PLAIN_STARTS: [&str; 3] = ["gaussian", "eva", "orthogonal"];
 
+/// Whether a folder's adapter is of this program's own kind, in PEFT's file shape only.
+pub fn is_own_kind(folder: &Path) -> Result<bool, HubError> {
+    Ok(File::open(folder)?.fields.peft_type.as_deref() == Some(OWN_KIND))
+}
+
 impl PeftConfig {
     /// Reads and checks the file of a folder.
     ///
     /// # Errors
     /// Names the field that is missing, of a wrong kind, or that asks for what is not supported.
     pub fn open(folder: &Path) -> Result<Self, HubError> {
-        let path = folder.join(CONFIG);
-        let text = std::fs::read_to_string(&path).map_err(|source| HubError::Io {
-            path: path.clone(),
-            source,
-        })?;
-        let file = File::parse(path, &text)?;
+        let file = File::open(folder)?;
         let kind = file.fields.peft_type.clone().unwrap_or_default();
         match kind.as_str() {
             "LORA" => file.lora().map(Self::Lora),
@@ -198,6 +199,15 @@ struct File {
 }
 
 impl File {
+    fn open(folder: &Path) -> Result<Self, HubError> {
+        let path = folder.join(CONFIG);
+        let text = std::fs::read_to_string(&path).map_err(|source| HubError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        Self::parse(path, &text)
+    }
+
     fn parse(path: PathBuf, text: &str) -> Result<Self, HubError> {
         let bad = |e: serde_json::Error| HubError::Format {
             path: path.clone(),

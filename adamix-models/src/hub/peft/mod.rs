@@ -8,15 +8,17 @@ mod read;
 mod target;
 mod write;
 
-pub use config::{CONFIG, Ia3Config, LoraConfig, PeftConfig, PrefixConfig};
+pub use config::{CONFIG, Ia3Config, LoraConfig, PeftConfig, PrefixConfig, is_own_kind};
 pub use read::PeftFolder;
 pub use target::{NamesOrPattern, Targets, shortest_names};
-pub use write::{Setting, save};
+pub use write::{Setting, refusal, save, save_own_kind};
 
 /// The tensors' file.
 pub const TENSORS: &str = "adapter_model.safetensors";
 /// The tensors' file of older versions.
 const PICKLED: &str = "adapter_model.bin";
+/// The `peft_type` of adapters that `peft` has no type for.
+const OWN_KIND: &str = "ADAMIX";
 /// What stands before a module's path where `peft` wraps the module itself.
 const WRAPPED: &str = "base_model.model.";
 /// What stands before it where only a prompt is learned.

@@ -62,6 +62,11 @@ impl PeftFolder {
         Ok(folder)
     }
 
+    /// The file of its tensors.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Finds that no module which the config names, of those that the model has, lacks its tensors.
     pub fn check_whole<'a>(
         &self,
@@ -75,7 +80,10 @@ impl PeftFolder {
         match modules.into_iter().find(lacking) {
             Some(module) => Err(HubError::Missing {
                 path: self.path.clone(),
-                tensor: format!("{WRAPPED}{module}.lora_A.weight"),
+                tensor: match self.adapter.factors.is_empty() {
+                    true => format!("{WRAPPED}{module}.lora_A.weight"),
+                    false => format!("{WRAPPED}{module}.ia3_l"),
+                },
             }),
             None => Ok(()),
         }
@@ -216,11 +224,14 @@ impl PeftFolder {
     }
 }
 
-/// The file's names with the path that each stands for: without the wrappers of PEFT.
+/// The file's names with the path that each stands for: without the wrappers of PEFT. With `bias` it stores a
+/// head's biases three times, as trained and before; the plain path is the trained one.
 fn names<'a>(weights: &'a Weights, start: &'a str) -> impl Iterator<Item = (&'a str, String)> {
-    weights.names().map(move |name| {
+    let repeated =
+        |name: &str| name.contains(".original_module.") || name.contains(".modules_to_save.");
+    let names = weights.names().filter(move |name| !repeated(name));
+    names.map(move |name| {
         let plain = name.strip_prefix(start).unwrap_or(name);
-        let plain = plain.replace(".base_layer.", ".");
-        (name, plain.replace(".modules_to_save.", "."))
+        (name, plain.replace(".base_layer.", "."))
     })
 }

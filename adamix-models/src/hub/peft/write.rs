@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use adamix_core::account::MARK;
 use adamix_core::parameter::HostTensor;
 use serde_json::{Map, Value, json};
 
-use super::{CONFIG, PROMPTED, TENSORS, WRAPPED, shortest_names};
+use super::{CONFIG, OWN_KIND, PROMPTED, TENSORS, WRAPPED, shortest_names};
+use crate::hub::adapter::AdapterConfig;
 use crate::hub::write::{self, Precision};
-use crate::hub::{FactorSide, LowRankUpdate, PortableAdapter};
-use crate::hub::{HubError, Layout};
+use crate::hub::{FactorSide, HubError, Layout, LowRankUpdate, PortableAdapter};
 
 /// What a folder says of the model that the adapter belongs on.
 #[derive(Clone, Debug)]
@@ -28,62 +29,121 @@ pub struct Setting {
     pub layers: usize,
 }
 
-/// Writes the folder; the configuration goes last, so a folder with one is whole.
-///
-/// # Errors
-/// If one folder cannot hold the adapter: it does nothing but replace parameters, mixes kinds, or replaces
-/// a bias of a map alone.
-pub fn save(folder: &Path, adapter: &PortableAdapter, setting: &Setting) -> Result<(), HubError> {
-    let refuse = |message: String| HubError::Format {
-        path: folder.to_owned(),
-        message: format!("not writable as a PEFT folder: {message}"),
-    };
+/// Why a PEFT folder cannot hold an adapter, or `None` if it can.
+pub fn refusal(adapter: &PortableAdapter) -> Option<String> {
     let kinds = [
         !adapter.low_rank.is_empty(),
         !adapter.factors.is_empty(),
         adapter.prefix.is_some(),
     ];
-    let (mut config, mut tensors) = match kinds {
-        [true, false, false] => low_rank(adapter, setting),
-        [false, true, false] => factors(adapter, setting),
-        [false, false, true] => prefix(adapter, setting),
-        [false, false, false] => {
-            return Err(refuse("it holds no LoRA, (IA)³ or prefix".to_owned()));
-        }
-        _ => return Err(refuse("it mixes several kinds of adaptation".to_owned())),
+    match kinds.into_iter().filter(|has| *has).count() {
+        0 => return Some("it holds no LoRA, (IA)³ or prefix".to_owned()),
+        1 => {}
+        _ => return Some("it mixes several kinds of adaptation".to_owned()),
+    }
+    let alone = |name: &&String| {
+        let module = module_of(name);
+        !is_head(module) && adapter.modules().any(|adapted| adapted == module)
+    };
+    let name = adapter.parameters.keys().find(alone)?;
+    Some(format!(
+        "it trains `{name}` beside what it adds to that module"
+    ))
+}
+
+/// Writes the folder; the configuration goes last, so a folder with one is whole.
+///
+/// # Errors
+/// If one folder cannot hold the adapter ([`refusal`]), or cannot be written.
+pub fn save(folder: &Path, adapter: &PortableAdapter, setting: &Setting) -> Result<(), HubError> {
+    if let Some(reason) = refusal(adapter) {
+        return Err(HubError::Format {
+            path: folder.to_owned(),
+            message: format!("not writable as a PEFT folder: {reason}"),
+        });
+    }
+    let (mut config, mut tensors) = if adapter.prefix.is_some() {
+        prefix(adapter, setting)
+    } else if adapter.factors.is_empty() {
+        low_rank(adapter, setting)
+    } else {
+        factors(adapter, setting)
     };
     let start = if adapter.prefix.is_some() {
         PROMPTED
     } else {
         WRAPPED
     };
-    let mut saved = BTreeSet::new();
     for (name, tensor) in &adapter.parameters {
-        let module = name
-            .rsplit_once('.')
-            .map_or(name.as_str(), |(module, _)| module);
-        if setting.modules.iter().any(|m| m == module) && !module.starts_with("classifier") {
-            return Err(refuse(format!(
-                "it trains `{name}`, a part of an adaptable module, by itself"
-            )));
-        }
-        // A head is saved as one module, whatever it is made of.
-        saved.insert(if module.starts_with("classifier") {
-            "classifier"
-        } else {
-            module
-        });
         tensors.insert(format!("{start}{name}"), tensor.clone());
     }
-    if !saved.is_empty() {
-        config.insert("modules_to_save".to_owned(), json!(saved));
-    }
+    config.insert(
+        "modules_to_save".to_owned(),
+        saved_modules(adapter.parameters.keys()),
+    );
+    write_folder(folder, config, &tensors, setting)
+}
+
+/// Writes an adapter that `peft` has no type for: the same two files, tensors under this program's names.
+pub fn save_own_kind(
+    folder: &Path,
+    about: &AdapterConfig,
+    tensors: &BTreeMap<String, HostTensor>,
+    setting: &Setting,
+) -> Result<(), HubError> {
+    let sites = about
+        .attachments
+        .iter()
+        .flat_map(|attachment| &attachment.sites);
+    let parameters = tensors.keys().filter(|name| !name.contains(MARK));
+    let config = json!({
+        "peft_type": OWN_KIND,
+        "target_modules": sites.collect::<Vec<_>>(),
+        "modules_to_save": saved_modules(parameters),
+    });
+    write_folder(folder, table(config), tensors, setting)
+}
+
+fn write_folder(
+    folder: &Path,
+    mut config: Map<String, Value>,
+    tensors: &BTreeMap<String, HostTensor>,
+    setting: &Setting,
+) -> Result<(), HubError> {
     config.insert("task_type".to_owned(), json!(setting.task_type));
     config.insert("base_model_name_or_path".to_owned(), json!(setting.base));
     config.insert("inference_mode".to_owned(), json!(true));
-    write::safetensors(&folder.join(TENSORS), &tensors, Precision::F32)?;
+    write::safetensors(&folder.join(TENSORS), tensors, Precision::F32)?;
     let json = serde_json::to_string_pretty(&Value::Object(config)).expect("a table serialises");
     write::atomic(&folder.join(CONFIG), (json + "\n").as_bytes())
+}
+
+/// The modules whose parameters are stored whole; a head is one module, whatever it is made of.
+fn saved_modules<'a>(parameters: impl Iterator<Item = &'a String>) -> Value {
+    let module = |name: &'a String| {
+        let module = module_of(name);
+        if is_head(module) {
+            "classifier"
+        } else {
+            module
+        }
+    };
+    let modules: BTreeSet<&str> = parameters.map(module).collect();
+    if modules.is_empty() {
+        Value::Null
+    } else {
+        json!(modules)
+    }
+}
+
+fn module_of(parameter: &str) -> &str {
+    parameter
+        .rsplit_once('.')
+        .map_or(parameter, |(module, _)| module)
+}
+
+fn is_head(module: &str) -> bool {
+    module == "classifier" || module.starts_with("classifier.")
 }
 
 type Parts = (Map<String, Value>, BTreeMap<String, HostTensor>);

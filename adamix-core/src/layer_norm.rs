@@ -1,10 +1,7 @@
-//! LayerNorm under its name in files.
+//! LayerNorm, in backbones and in adapters that bring their own.
 
-use adamix_core::random::Initializer;
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
-
-use crate::hub::{HubError, Source};
+use burn::tensor::{Device, Tensor};
 
 /// Normalisation over the last dimension.
 #[derive(Module, Debug)]
@@ -17,13 +14,22 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Builds the layer at a place of `source`.
-    pub fn load(size: usize, epsilon: f64, source: &Source<'_>) -> Result<Self, HubError> {
-        Ok(Self {
-            weight: source.parameter("weight", [size], Initializer::Ones)?,
-            bias: source.parameter("bias", [size], Initializer::Zeros)?,
+    /// A layer of these values.
+    pub fn new(weight: Param<Tensor<1>>, bias: Param<Tensor<1>>, epsilon: f64) -> Self {
+        Self {
+            weight,
+            bias,
             epsilon,
-        })
+        }
+    }
+
+    /// A fresh trainable layer: weight one, bias zero.
+    pub fn init(size: usize, epsilon: f64, device: &Device) -> Self {
+        Self::new(
+            Param::from_tensor(Tensor::ones([size], device)),
+            Param::from_tensor(Tensor::zeros([size], device)),
+            epsilon,
+        )
     }
 
     /// # Shapes

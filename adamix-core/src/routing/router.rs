@@ -12,7 +12,7 @@ use crate::random::Initializer;
 
 /// What a policy knows of a mixture when it declares parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GateShape {
+pub struct RouterShape {
     /// Width of the mixture's input.
     pub width: usize,
     /// M: the experts of the side that has more.
@@ -50,11 +50,11 @@ impl Declared {
 
 /// The declared maps of one mixture, by name. It has no forward of its own: its policy runs it.
 #[derive(Clone, Debug)]
-pub struct Gate {
+pub struct Router {
     maps: Vec<(String, Linear)>,
 }
 
-impl Gate {
+impl Router {
     /// Fresh trainable maps, or `None` where nothing is declared.
     pub fn init(declared: &[Declared], key: Key, device: &Device) -> Option<Self> {
         let map = |declared: &Declared| {
@@ -106,7 +106,7 @@ impl Gate {
 }
 
 // By hand, because the derive knows no names but those of fields.
-impl Module for Gate {
+impl Module for Router {
     fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
         self.maps
             .iter()
@@ -123,17 +123,17 @@ impl Module for Gate {
 
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
         for (name, map) in &self.maps {
-            visitor.enter_module(name, "Struct:Gate");
+            visitor.enter_module(name, "Struct:Router");
             map.visit(visitor);
-            visitor.exit_module(name, "Struct:Gate");
+            visitor.exit_module(name, "Struct:Router");
         }
     }
 
     fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
         let maps = self.maps.into_iter().map(|(name, map)| {
-            mapper.enter_module(&name, "Struct:Gate");
+            mapper.enter_module(&name, "Struct:Router");
             let map = map.map(mapper);
-            mapper.exit_module(&name, "Struct:Gate");
+            mapper.exit_module(&name, "Struct:Router");
             (name, map)
         });
         Self {
@@ -154,21 +154,21 @@ impl Module for Gate {
     }
 }
 
-impl ModuleDisplayDefault for Gate {
+impl ModuleDisplayDefault for Router {
     fn content(&self, content: Content) -> Option<Content> {
         let add = |content: Content, (name, map): &(String, Linear)| content.add(name, map);
         self.maps.iter().fold(content, add).optional()
     }
 }
 
-impl ModuleDisplay for Gate {}
+impl ModuleDisplay for Router {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::parameter::{self, Named};
 
-    impl Named for Gate {}
+    impl Named for Router {}
 
     #[test]
     fn declared_maps_are_parameters_by_name() {
@@ -179,8 +179,8 @@ mod tests {
                 ..Declared::new("threshold", 8, 1)
             },
         ];
-        let gate = Gate::init(&declared, Key::new(1), &Device::flex()).unwrap();
-        let found: Vec<_> = parameter::parameters(&gate)
+        let router = Router::init(&declared, Key::new(1), &Device::flex()).unwrap();
+        let found: Vec<_> = parameter::parameters(&router)
             .into_iter()
             .map(|p| (p.name, p.shape, p.trainable))
             .collect();
@@ -192,11 +192,11 @@ mod tests {
                 ("threshold.bias".to_owned(), vec![1], true),
             ]
         );
-        assert_eq!(gate.declared(), declared);
-        let values = parameter::export(&gate, |_| true);
-        let other = Gate::init(&declared, Key::new(2), &Device::flex()).unwrap();
+        assert_eq!(router.declared(), declared);
+        let values = parameter::export(&router, |_| true);
+        let other = Router::init(&declared, Key::new(2), &Device::flex()).unwrap();
         let other = parameter::assign(other, values.clone()).unwrap();
         assert_eq!(parameter::export(&other, |_| true), values);
-        assert!(Gate::init(&[], Key::new(1), &Device::flex()).is_none());
+        assert!(Router::init(&[], Key::new(1), &Device::flex()).is_none());
     }
 }

@@ -1,0 +1,36 @@
+//! Uniform draws for each token.
+
+use serde::Deserialize;
+
+use crate::routing::{Choice, Decision, Grain, RoutingContext, RoutingPolicy};
+
+/// One draw a side for each token of each example, keyed by both (the released code's inference level 0).
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StochasticPerToken {}
+
+impl RoutingPolicy for StochasticPerToken {
+    fn name(&self) -> &str {
+        "stochastic-per-token"
+    }
+
+    fn grain(&self) -> Grain {
+        Grain::Token
+    }
+
+    fn decide(&self, context: &RoutingContext<'_>) -> Decision {
+        let tokens = context.input().dims()[1] as u64;
+        let side = |name: &str, count: usize| {
+            let key = context.key().purpose(name);
+            let row = |id: &u32| {
+                let key = key.fold(u64::from(*id));
+                (0..tokens).map(|t| key.fold(t).below(count)).collect()
+            };
+            Choice::PerToken(context.examples.iter().map(row).collect())
+        };
+        Decision::Experts {
+            down: side("down", context.down),
+            up: side("up", context.up),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `adamix generate`.
+
+use std::path::PathBuf;
+
+use adamix_data::nlg::Corpus;
+use adamix_keys::Key;
+use adamix_models::hub::write;
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use super::show;
+use crate::config;
+use crate::recipe::generation::{DecoderBase, Decoding, Lines, read_prompts, ready, write_texts};
+use crate::run::RunFolder;
+
+/// Generate texts with a decoder, plain or trained.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The input is a file of a data set (--task: its distinct inputs in order), JSON objects with `context`, `prompt` or
+`input_ids` (.jsonl), or one text a line. A context is followed by the separator that training puts there; a prompt is
+continued as it is. A line of text is a context where a run or an adapter is given, else a prompt.
+The output is one text a line, or with .jsonl one object with `text`, `tokens` and `score`.
+Each distinct prompt is searched once. The search is set by the keys of the run's [generation] table.
+
+Examples:
+  adamix generate --run runs/e2e --task e2e --input devset.csv --output out.txt
+  adamix generate --model gpt2 --input prompts.txt --output out.jsonl --set generation.search=greedy
+  adamix generate --model gpt2 --adapter runs/e2e/merged/last --input contexts.txt --output out.txt \\
+    --set generation.search=huggingface --set generation.beams=4 --set generation.length_penalty=0.9
+  adamix generate --model gpt2 --input prompts.txt --output out.txt \\
+    --set generation.search=sample --set generation.top_p=0.9 --set seed=3")]
+pub struct Generate {
+    /// The base model's Hugging Face folder; by default the run's.
+    #[arg(long, value_name = "DIR", required_unless_present = "run")]
+    model: Option<PathBuf>,
+    /// A run's folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "adapter")]
+    run: Option<PathBuf>,
+    /// An adapter's folder.
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
+    /// Which state of the run's model.
+    #[arg(long, value_enum, default_value = "last")]
+    state: State,
+    /// Whose layout the input has: e2e, webnlg or dart.
+    #[arg(long, value_parser = corpus)]
+    task: Option<Corpus>,
+    /// What to generate for.
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Where the texts go.
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// What a line of text is.
+    #[arg(long, value_enum, value_name = "KIND")]
+    lines: Option<Kind>,
+    /// Change a key of the run config, such as generation.beams=4; may be given often.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Where to compute.
+    #[arg(long, default_value = "flex")]
+    device: String,
+}
+
+/// Which state of a run's model.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum State {
+    /// The best epoch.
+    Best,
+    /// The last epoch.
+    Last,
+    /// Before training.
+    Initial,
+}
+
+/// What a line of text is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    /// An input: the separator follows.
+    Contexts,
+    /// A beginning.
+    Prompts,
+}
+
+fn corpus(name: &str) -> Result<Corpus, String> {
+    Corpus::by_name(name).ok_or_else(|| format!("`{name}` is none of e2e, webnlg, dart"))
+}
+
+impl Generate {
+    pub fn run(self) -> Result<()> {
+        let run = self.run.as_deref().map(RunFolder::open).transpose()?;
+        let config = match &run {
+            Some(run) => config::read(Some(&run.file("run.toml")), &self.set)?,
+            None => config::read(None, &self.set)?,
+        };
+        let device = crate::device::open(&self.device)?;
+        let base = match &self.model {
+            Some(folder) => DecoderBase::open(folder)?,
+            None => DecoderBase::open(&config.model_folder()?)?,
+        };
+        let state = format!("{:?}", self.state).to_lowercase();
+        let adapter = run
+            .map(|run| run.file(&format!("adapter/{state}")))
+            .or(self.adapter);
+        let lines = match (self.lines, &adapter) {
+            (Some(Kind::Contexts), _) | (None, Some(_)) => Lines::Inputs,
+            (Some(Kind::Prompts), _) | (None, None) => Lines::Prompts,
+        };
+        let prompts = read_prompts(&self.input, self.task, lines, &base.tokenizer)?;
+        let model = match &adapter {
+            Some(folder) => base.with_adapter(folder, &device)?.0.model,
+            None => base.plain(&device)?,
+        };
+        let policy = config.routing.policy()?;
+        let rule = config.merging.rule()?;
+        let inference = config
+            .evaluation
+            .inference
+            .resolve(policy.native_inference());
+        let model = ready(&model, inference, rule.as_ref())?;
+
+        let progress = show::progress();
+        progress.set_length(prompts.len() as u64);
+        let key = Key::new(config.seed).purpose("generation");
+        let decoding = Decoding::new(&config.generation, &base.tokenizer, key);
+        let texts = decoding.run(&model, inference, &prompts, &|done| {
+            progress.inc(done as u64);
+            Ok(())
+        })?;
+        progress.finish_and_clear();
+        if self.output.extension().is_some_and(|e| e == "jsonl") {
+            let line = |text| serde_json::to_string(text).expect("a text serialises") + "\n";
+            let lines: String = texts.iter().map(line).collect();
+            write::atomic(&self.output, lines.as_bytes())?;
+        } else {
+            write_texts(&self.output, &texts)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! The decoder of a run, and what is put on it.
+
+use std::path::{Path, PathBuf};
+
+use adamix_core::parameter;
+use adamix_data::Tokenizer;
+use adamix_data::nlg::Corpus;
+use adamix_keys::Key;
+use adamix_models::gpt2::{Gpt2, Gpt2Config};
+use adamix_models::hub::adapter::{self, AdapterConfig};
+use adamix_models::hub::{HubError, Weights};
+use adamix_models::site::Adaptable;
+use anyhow::{Context, Result, ensure};
+use burn::tensor::Device;
+
+use super::super::adapted::Adapted;
+use super::super::base::adapt;
+use crate::config::RunConfig;
+
+/// A decoder's Hugging Face folder, opened.
+#[derive(Debug)]
+pub struct DecoderBase {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// Its `config.json`.
+    pub config: Gpt2Config,
+    /// Its tensors.
+    pub weights: Weights,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Hash of its configuration and tensor files.
+    pub hash: String,
+}
+
+impl DecoderBase {
+    /// Opens a folder.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let config = Gpt2Config::from_folder(folder)?;
+        let weights = Weights::open(folder)?;
+        let tokenizer = Tokenizer::from_folder(folder)?;
+        ensure!(
+            tokenizer.vocab_size() <= config.vocab_size,
+            "{}: the tokenizer has {} tokens, the model's vocab_size is {}; they are not of one model",
+            folder.display(),
+            tokenizer.vocab_size(),
+            config.vocab_size
+        );
+        let mut files = vec![folder.join("config.json")];
+        files.extend_from_slice(weights.paths());
+        let hash = adamix_data::fingerprint(&files)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            config,
+            weights,
+            tokenizer,
+            hash,
+        })
+    }
+
+    /// The plain model, frozen.
+    pub fn plain(&self, device: &Device) -> Result<Gpt2> {
+        Ok(Gpt2::load(&self.config, &self.weights, device)?)
+    }
+
+    /// The longest sequence, in tokens, that both the model and `wanted` allow.
+    pub fn max_length(&self, wanted: usize) -> usize {
+        wanted.min(self.config.n_positions)
+    }
+
+    /// The tensors of the files that `model` has no use for.
+    pub fn unused(&self, model: &Gpt2) -> Vec<String> {
+        let mut unused = self.weights.unused();
+        unused.retain(|name| !model.is_surplus(name));
+        unused
+    }
+
+    /// The model of a run: decoder frozen, adaptation fresh from the run's keys.
+    pub fn adapted(&self, config: &RunConfig, device: &Device) -> Result<Adapted<Gpt2>> {
+        let key = Key::new(config.seed).purpose("initialisation");
+        let decoder = self.config.clone().with_dropout(config.backbone.dropout);
+        let model = Gpt2::load(&decoder, &self.weights, device)?;
+        let model = adapt(model, config, key.purpose("mixture"), device)?;
+        Ok(Adapted::new(model))
+    }
+
+    /// The model with an adapter from disk on it.
+    ///
+    /// # Errors
+    /// If the adapter was trained on another base, or does not fit.
+    pub fn with_adapter(
+        &self,
+        folder: &Path,
+        device: &Device,
+    ) -> Result<(Adapted<Gpt2>, AdapterConfig)> {
+        let (config, tensors) = adapter::load(folder)?;
+        if config.base_hash != self.hash {
+            let error = HubError::Base {
+                path: folder.to_owned(),
+                expected: config.base_hash,
+                found: self.hash.clone(),
+            };
+            return Err(error.into());
+        }
+        let model = self.plain(device)?;
+        let model = (model.attach(&config.attachments, 0, Key::new(0), device))
+            .with_context(|| folder.display().to_string())?;
+        // Parameters of the base that were trained are in the file too.
+        let model = parameter::set_trainable(model, |info| {
+            info.trainable || tensors.contains_key(&info.name)
+        });
+        let path = folder.join(adapter::TENSORS);
+        let missing = parameter::parameters(&model)
+            .into_iter()
+            .find(|p| p.trainable && !tensors.contains_key(&p.name));
+        if let Some(info) = missing {
+            let tensor = info.name;
+            return Err(HubError::Missing { path, tensor }.into());
+        }
+        let model = parameter::assign(model, tensors)
+            .map_err(|source| HubError::Parameter { path, source })?;
+        Ok((Adapted::new(model), config))
+    }
+}
+
+impl Adapted<Gpt2> {
+    /// What `adamix_config.json` says of this model; `merged` for one whose banks are merged.
+    pub fn describe(
+        &self,
+        config: &RunConfig,
+        base: &DecoderBase,
+        corpus: Corpus,
+        merged: bool,
+    ) -> AdapterConfig {
+        AdapterConfig {
+            format: adapter::FORMAT,
+            base_hash: base.hash.clone(),
+            model_type: base.config.model_type.clone(),
+            attachments: self.model.attachments(),
+            labels: Vec::new(),
+            outputs: base.config.vocab_size,
+            pooling: String::new(),
+            task: corpus.name().to_owned(),
+            merged,
+            max_length: config.input.max_length,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! A data set's splits, as the run uses them.
+
+use adamix_data::nlg::{Group, Pair, group};
+use adamix_data::{Split, nlg::Corpus};
+use anyhow::{Result, ensure};
+
+use crate::config::{RunConfig, TrainSplit};
+
+/// The splits that a run needs.
+#[derive(Clone, Debug)]
+pub struct GenerationData {
+    /// The data set.
+    pub corpus: Corpus,
+    /// Pairs to train on.
+    pub train: Vec<Pair>,
+    /// Pairs to take the loss on.
+    pub dev: Vec<Pair>,
+    /// Inputs to generate for, with their references.
+    pub test: Vec<Group>,
+    /// Hash of all files.
+    pub hash: String,
+}
+
+impl GenerationData {
+    /// Reads the data set of a config.
+    pub fn load(config: &RunConfig, corpus: Corpus) -> Result<Self> {
+        let folder = config.data_folder()?;
+        ensure!(
+            !folder.as_os_str().is_empty(),
+            "`data` is not set: give the folder of {}'s files",
+            corpus.name()
+        );
+        let generation = &config.generation;
+        let dev = corpus.load(&folder, Split::Dev)?;
+        let test = corpus.load(&folder, Split::Test)?;
+        let mut hashes = vec![dev.hash, test.hash];
+        let (mut dev, rows) = (dev.pairs, config.input.train_rows);
+        let mut train = match generation.train_split {
+            TrainSplit::Train => {
+                let train = corpus.load(&folder, Split::Train)?;
+                hashes.insert(0, train.hash);
+                train.pairs
+            }
+            TrainSplit::Dev => {
+                ensure!(
+                    rows > 0 && rows < dev.len(),
+                    "`input.train_rows` is {rows}: with `generation.train_split = \"dev\"` it must be between 1 \
+                     and {}, which leaves rows to measure on",
+                    dev.len() - 1
+                );
+                let held = dev.split_off(rows);
+                std::mem::replace(&mut dev, held)
+            }
+        };
+        if rows > 0 {
+            train.truncate(rows);
+        }
+        if generation.dev_rows > 0 {
+            dev.truncate(generation.dev_rows);
+        }
+        train.retain(|pair| pair.text.is_some());
+        dev.retain(|pair| pair.text.is_some());
+        ensure!(
+            !train.is_empty(),
+            "{} has no texts to train on",
+            corpus.name()
+        );
+        ensure!(
+            !dev.is_empty(),
+            "{} has no texts to measure on",
+            corpus.name()
+        );
+        let mut test = group(&test.pairs);
+        if generation.test_inputs > 0 {
+            test.truncate(generation.test_inputs);
+        }
+        Ok(Self {
+            corpus,
+            train,
+            dev,
+            test,
+            hash: hashes.join("+"),
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! A finished run's model, measured again.
+
+use std::path::Path;
+
+use adamix_core::routing::Inference;
+use adamix_data::nlg::{Corpus, encode, prompts};
+use adamix_keys::Key;
+use anyhow::Result;
+use burn::tensor::Device;
+use indicatif::ProgressBar;
+
+use super::base::DecoderBase;
+use super::data::GenerationData;
+use super::decode::Decoding;
+use super::measure::{LossOn, ready};
+use super::score::score;
+use crate::config::RunConfig;
+use crate::run::{Metrics, Tested};
+
+/// What is to be measured, and how.
+#[derive(Debug)]
+pub struct Remeasure<'a> {
+    /// The run's config.
+    pub config: &'a RunConfig,
+    /// Its data set.
+    pub corpus: Corpus,
+    /// The adapter's folder.
+    pub adapter: &'a Path,
+    /// How the mixture is run.
+    pub inference: Inference,
+    /// Where random inference and sampling draw from.
+    pub key: Key,
+    /// Whether the test split is decoded and scored, too.
+    pub test: bool,
+}
+
+impl Remeasure<'_> {
+    /// The development loss, its number of pairs, and the test scores if they are asked for.
+    pub fn run(
+        &self,
+        base: &DecoderBase,
+        device: &Device,
+        progress: &ProgressBar,
+    ) -> Result<(Metrics, usize, Option<Tested>)> {
+        let config = self.config;
+        let data = GenerationData::load(config, self.corpus)?;
+        let (adapted, _) = base.with_adapter(self.adapter, device)?;
+        let rule = config.merging.rule()?;
+        let model = ready(&adapted.model, self.inference, rule.as_ref())?;
+        let max_length = base.max_length(config.input.max_length);
+        let dev = LossOn {
+            pairs: &data.dev,
+            completions: &encode(&base.tokenizer, &data.dev, max_length)?,
+            batch_size: config.evaluation.batch_size,
+            device,
+        };
+        let watch = |done| {
+            progress.inc(done as u64);
+            Ok(())
+        };
+        progress.set_length(data.dev.len() as u64);
+        let metrics = dev.measure(&model, self.inference, self.key, &watch)?;
+        if !self.test {
+            return Ok((metrics, data.dev.len(), None));
+        }
+        progress.set_position(0);
+        progress.set_length(data.test.len() as u64);
+        let inputs: Vec<String> = data.test.iter().map(|i| i.context.clone()).collect();
+        let inputs = prompts(&base.tokenizer, &inputs)?;
+        let decoding = Decoding::new(&config.generation, &base.tokenizer, self.key);
+        let texts = decoding.run(&model, self.inference, &inputs, &watch)?;
+        let tested = score(self.corpus, &data.test, &texts, &config.generation)?;
+        Ok((metrics, data.dev.len(), Some(tested)))
+    }
+}

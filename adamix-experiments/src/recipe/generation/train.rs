@@ -1,0 +1,213 @@
+//! Training on a generation data set, from a config to a whole run folder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use adamix_core::optimizer::AdamW;
+use adamix_data::nlg::{Corpus, encode, prompts};
+use adamix_keys::Key;
+use adamix_models::gpt2::Gpt2;
+use adamix_models::hub::{adapter, fault, write};
+use adamix_models::site::Adaptable;
+use anyhow::Result;
+
+use super::super::driver::{Driver, Training};
+use super::super::plan::Plan;
+use super::super::sitting::Sitting;
+use super::super::train::Outcome;
+use super::base::DecoderBase;
+use super::data::GenerationData;
+use super::decode::{Decoding, Text, write_texts};
+use super::measure::{LossOn, ready};
+use super::score::score;
+use super::step::Trainer;
+use super::training::{SELECTION, TextGeneration};
+use crate::config::RunConfig;
+use crate::interrupt::{Interrupted, Stopped};
+use crate::run::{Identity, RunFolder, RunResult, Started, Tested};
+
+/// Trains, measures, decodes the test split and scores it; see [`super::super::train`].
+///
+/// # Errors
+/// As there.
+pub fn train(
+    config: &RunConfig,
+    corpus: Corpus,
+    out: Option<&Path>,
+    sitting: &Sitting,
+) -> Result<Outcome> {
+    let started = Instant::now();
+    let device = crate::device::open(&sitting.device)?.autodiff();
+    let base = DecoderBase::open(&config.model_folder()?)?;
+    let data = GenerationData::load(config, corpus)?;
+    let identity = Identity::new(config, &base.hash, &data.hash);
+    let path = out.map_or_else(|| Path::new("runs").join(&identity.id), Path::to_owned);
+    let (folder, mut store) = match RunFolder::start(&path, config, &identity)? {
+        Started::Mine(folder, store) => (folder, store),
+        Started::Done(result) => {
+            return Ok(Outcome {
+                folder: path,
+                result: *result,
+                repeated: true,
+            });
+        }
+    };
+
+    let max_length = base.max_length(config.input.max_length);
+    let completions = encode(&base.tokenizer, &data.train, max_length)?;
+    let held = encode(&base.tokenizer, &data.dev, max_length)?;
+    let adapted = base.adapted(config, &device)?;
+    let description = adapted.describe(config, &base, corpus, false);
+    let initial = folder.file("adapter/initial");
+    if !initial.join(adapter::CONFIG).is_file() {
+        adapted.save(&initial, &description)?;
+    }
+
+    let policy = config.routing.policy()?;
+    let rule = config.merging.rule()?;
+    let inference = config
+        .evaluation
+        .inference
+        .resolve(policy.native_inference());
+    let trainer = Trainer {
+        config,
+        pairs: &data.train,
+        completions: &completions,
+        max_length,
+        policy: policy.as_ref(),
+        sites: adapted.model.sites(),
+        device: &device,
+    };
+    let plain_device = device.clone().without_autodiff();
+    let lengths = completions.iter().map(|c| c.len() as u32).collect();
+    let training = TextGeneration {
+        trainer: &trainer,
+        plan: Plan::new(config, lengths),
+        dev: LossOn {
+            pairs: &data.dev,
+            completions: &held,
+            batch_size: config.evaluation.batch_size,
+            device: &plain_device,
+        },
+        inference,
+        rule: rule.as_ref(),
+    };
+    let driver = Driver {
+        training: &training,
+        run: folder.path(),
+        store: &mut store,
+        every: &config.checkpoint,
+        sitting,
+        device: &device,
+        initial: &adapted,
+    };
+    let finished = driver.run(AdamW::new(config.optimizer.adamw()), started)?;
+
+    let finishing = Instant::now();
+    let best = finished.best.expect("the first epoch is the best so far");
+    let inputs: Vec<String> = data
+        .test
+        .iter()
+        .map(|input| input.context.clone())
+        .collect();
+    let inputs = prompts(&base.tokenizer, &inputs)?;
+    let key = Key::new(config.seed).purpose("generation");
+    let decoding = Decoding::new(&config.generation, &base.tokenizer, key);
+    let generate = |model: &Gpt2| -> Result<Vec<Text>> {
+        let model = ready(model, inference, rule.as_ref())?;
+        let progress = &sitting.progress;
+        progress.set_length(inputs.len() as u64);
+        progress.set_position(0);
+        progress.set_message("test split");
+        let watch = |done| {
+            progress.inc(done as u64);
+            Ok(sitting.interrupt.check()?)
+        };
+        let texts = decoding.run(&model, inference, &inputs, &watch);
+        texts.map_err(|error| match error.downcast_ref::<Interrupted>() {
+            Some(Interrupted(signal)) => Stopped {
+                signal,
+                step: training.steps(),
+                steps: training.steps(),
+            }
+            .into(),
+            None => error,
+        })
+    };
+    let mut test: BTreeMap<String, Tested> = BTreeMap::new();
+    let mut measured = Vec::new();
+    for (name, state) in [("best", best), ("last", finished.last)] {
+        let adapted = adapted.with_values(state.values)?;
+        adapted.save(&folder.file(&format!("adapter/{name}")), &description)?;
+        fault::point("adapter");
+        let merged = adapted.with_model(adapted.model.merged(rule.as_ref())?);
+        let description = merged.describe(config, &base, corpus, true);
+        merged.save(&folder.file(&format!("merged/{name}")), &description)?;
+        measured.push(state.measured);
+        if config.generation.states.names().contains(&name) {
+            let texts = generate(&adapted.model)?;
+            let mut lines = folder.lines(&format!("predictions/{name}.jsonl"))?;
+            for (input, text) in data.test.iter().zip(&texts) {
+                lines.write(&serde_json::json!({
+                    "context": input.context, "text": text.text, "score": text.score,
+                }))?;
+            }
+            lines.flush()?;
+            write_texts(&folder.file(&format!("predictions/{name}.txt")), &texts)?;
+            if data.test.iter().any(|input| !input.references.is_empty()) {
+                let scores = score(corpus, &data.test, &texts, &config.generation)?;
+                test.insert(name.to_owned(), scores);
+            }
+        }
+    }
+    let last = measured.pop().expect("two states");
+    let best = measured.pop().expect("two states");
+    crate::plot::learning_curve(&folder)?;
+    if trainer.sites.iter().any(|site| site.down.max(site.up) > 1) {
+        let figures = serde_json::to_string_pretty(&finished.usage.figures())? + "\n";
+        write::atomic(&folder.file("routing.json"), figures.as_bytes())?;
+    }
+
+    let account = adapted.account();
+    let clocks = finished.clocks;
+    let parts = [
+        ("preparation", clocks.preparation),
+        ("training", clocks.training),
+        ("evaluation", clocks.evaluation),
+        ("finishing", finishing.elapsed().as_secs_f64()),
+    ];
+    let mut seconds: BTreeMap<String, f64> =
+        parts.map(|(name, part)| (name.to_owned(), part)).into();
+    seconds.insert("total".to_owned(), parts.iter().map(|(_, part)| part).sum());
+    let rows = [
+        ("train", data.train.len()),
+        ("dev", data.dev.len()),
+        ("test", data.test.len()),
+    ];
+    let result = RunResult {
+        identity,
+        task: corpus.name().to_owned(),
+        method: config.adaptation.method.to_string(),
+        selection: SELECTION.to_owned(),
+        inference,
+        best,
+        last,
+        test,
+        rows: rows.map(|(name, count)| (name.to_owned(), count)).into(),
+        parameters: account.into(),
+        stored_bytes: account.stored_bytes(),
+        seconds,
+        device: sitting.device.clone(),
+        unused_tensors: base.unused(&adapted.model),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    folder.finish(&result)?;
+    fault::point("finished");
+    store.remove()?;
+    Ok(Outcome {
+        folder: path,
+        result,
+        repeated: false,
+    })
+}

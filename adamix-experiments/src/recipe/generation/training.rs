@@ -1,0 +1,113 @@
+//! Text generation with a decoder, as the driver trains it.
+
+use adamix_core::merging::MergeRule;
+use adamix_core::optimizer::AdamW;
+use adamix_core::routing::{Inference, Site};
+use adamix_keys::Key;
+use adamix_models::gpt2::Gpt2;
+use adamix_models::hub::fault;
+use anyhow::Result;
+
+use super::super::adapted::Adapted;
+use super::super::driver::{Micros, Training};
+use super::super::plan::Plan;
+use super::super::trace::StepTrace;
+use super::super::update::{At, update};
+use super::measure::{LossOn, ready};
+use super::step::Trainer;
+use crate::interrupt::Interrupt;
+use crate::run::{Measured, Metrics};
+
+/// The metric that tells the best epoch.
+pub const SELECTION: &str = "loss";
+
+/// A data set's pairs on a decoder.
+#[derive(Debug)]
+pub struct TextGeneration<'a> {
+    pub trainer: &'a Trainer<'a>,
+    pub plan: Plan<'a>,
+    /// Of the development split.
+    pub dev: LossOn<'a>,
+    pub inference: Inference,
+    pub rule: &'a dyn MergeRule,
+}
+
+impl Training for TextGeneration<'_> {
+    type Model = Gpt2;
+    type Predictions = ();
+
+    fn epochs(&self) -> usize {
+        self.plan.epochs()
+    }
+
+    fn steps(&self) -> usize {
+        self.plan.steps()
+    }
+
+    fn epoch(&self, epoch: usize) -> Vec<Micros> {
+        self.plan.epoch(epoch)
+    }
+
+    fn rate(&self, step: usize) -> f64 {
+        self.plan.rate(step)
+    }
+
+    fn step(
+        &self,
+        model: Gpt2,
+        optimizer: &mut AdamW,
+        step: usize,
+        rate: f64,
+        micros: &Micros,
+    ) -> Result<(Gpt2, StepTrace)> {
+        let at = At {
+            step,
+            rate,
+            max_grad_norm: self.trainer.config.optimizer.max_grad_norm,
+        };
+        update(model, optimizer, at, micros, |model, micro, indices| {
+            self.trainer.micro(model, step, micro, indices)
+        })
+    }
+
+    fn measure(
+        &self,
+        model: &Adapted<Gpt2>,
+        epoch: usize,
+        step: usize,
+        interrupt: &Interrupt,
+    ) -> Result<(Measured, ())> {
+        let key = Key::new(self.trainer.config.seed)
+            .purpose("inference")
+            .fold(epoch as u64);
+        let model = ready(&model.model, self.inference, self.rule)?;
+        let metrics = self.dev.measure(&model, self.inference, key, &|_| {
+            fault::point("measure");
+            Ok(interrupt.check()?)
+        })?;
+        let measured = Measured {
+            epoch,
+            step,
+            metrics,
+            further: Default::default(),
+        };
+        Ok((measured, ()))
+    }
+
+    fn sites(&self) -> &[Site] {
+        &self.trainer.sites
+    }
+
+    fn inference(&self) -> Option<Inference> {
+        Some(self.inference)
+    }
+
+    /// A lower loss; the earliest of equals stays.
+    fn is_better(&self, new: &Metrics, best: Option<&Metrics>) -> bool {
+        let value = |metrics: &Metrics| {
+            let value = metrics.get(SELECTION).copied().flatten();
+            value.unwrap_or(f64::INFINITY)
+        };
+        best.is_none_or(|best| value(new) < value(best))
+    }
+}

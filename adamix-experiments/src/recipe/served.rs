@@ -1,0 +1,140 @@
+//! One frozen backbone, and the adapters of many tasks on it.
+
+use std::path::Path;
+
+use adamix_keys::Key;
+use adamix_models::encoder::{Encoder, Pooling, SequenceClassifier, SequenceClassifierConfig};
+use adamix_models::hub::{Layout, Source, StoredAdapter};
+use anyhow::{Context, Result, ensure};
+use burn::tensor::Device;
+
+use super::base::Base;
+
+/// A base that was loaded once. Models made of it share its tensors: each further task costs what its adapter
+/// holds.
+#[derive(Debug)]
+pub struct Backbone<'a> {
+    base: &'a Base,
+    encoder: Encoder,
+    device: Device,
+}
+
+/// A model that answers one task.
+#[derive(Debug)]
+pub struct Served {
+    /// The model; an adapter with several experts has them all.
+    pub model: SequenceClassifier,
+    /// Class names in the order of the logits; empty for a regression.
+    pub labels: Vec<String>,
+    /// Outputs of the head.
+    pub outputs: usize,
+    /// How a sequence becomes one vector.
+    pub pooling: Pooling,
+}
+
+impl Base {
+    /// Loads the backbone.
+    pub fn backbone(&self, device: &Device) -> Result<Backbone<'_>> {
+        Ok(Backbone {
+            base: self,
+            encoder: Encoder::from_files(&self.config, &self.weights, device)?,
+            device: device.clone(),
+        })
+    }
+
+    /// Reads an adapter of whatever origin for this base; `alpha` is for a loralib file, which lacks it.
+    pub fn stored(&self, path: &Path, alpha: Option<f64>) -> Result<StoredAdapter> {
+        let stored = StoredAdapter::open(path, self.config.model_type.prefix(), alpha)?;
+        stored.check_base(&self.hash)?;
+        Ok(stored)
+    }
+
+    /// Outputs of the head that the base's own files have.
+    fn own_outputs(&self) -> Option<usize> {
+        let shape = |name| self.weights.shape(name);
+        let shape = shape("classifier.out_proj.weight").or(shape("classifier.weight"))?;
+        shape.first().copied()
+    }
+
+    fn own_labels(&self, outputs: usize) -> Vec<String> {
+        let names = &self.config.id2label;
+        let name = |i: usize| names.get(&i.to_string()).cloned();
+        (0..outputs).filter_map(name).collect()
+    }
+}
+
+impl Backbone<'_> {
+    /// The base with its own head.
+    pub fn plain(&self) -> Result<Served> {
+        let outputs = self.base.own_outputs().with_context(|| {
+            let folder = self.base.folder.display();
+            format!("{folder}: this model has no classification head; give --run or --adapter")
+        })?;
+        self.headed(
+            outputs,
+            Pooling::Pooler,
+            true,
+            self.base.own_labels(outputs),
+        )
+    }
+
+    /// The base with an adapter, and the head that comes with it; the base's own where none does.
+    pub fn with(&self, stored: &StoredAdapter) -> Result<Served> {
+        let path = stored.path().display();
+        let head = |name: &str| stored.parameters().get(name)?.shape.first().copied();
+        let trained = head("classifier.out_proj.weight").or(head("classifier.weight"));
+        let served = match &stored.config {
+            Some(config) => {
+                let pooling = pooling_named(&config.pooling)
+                    .with_context(|| format!("{path}: pooling `{}`", config.pooling))?;
+                let labels = config.labels.clone();
+                self.headed(config.outputs, pooling, false, labels)?
+            }
+            None => {
+                let outputs = trained.or(self.base.own_outputs());
+                let outputs = outputs.with_context(|| {
+                    format!("{path}: neither this adapter nor the base has a classification head")
+                })?;
+                let labels = self.base.own_labels(outputs);
+                self.headed(outputs, Pooling::Pooler, trained.is_none(), labels)?
+            }
+        };
+        ensure!(
+            trained.is_none_or(|trained| trained == served.outputs),
+            "{path}: the head has another number of outputs than adamix_config.json says"
+        );
+        Ok(Served {
+            model: stored.onto(served.model, Layout::OutIn, &self.device)?,
+            ..served
+        })
+    }
+
+    fn headed(
+        &self,
+        outputs: usize,
+        pooling: Pooling,
+        own_head: bool,
+        labels: Vec<String>,
+    ) -> Result<Served> {
+        let config = SequenceClassifierConfig {
+            encoder: self.base.config.clone(),
+            outputs,
+            pooling,
+        };
+        let source = match own_head {
+            true => Source::files(&self.base.weights, &self.device),
+            false => Source::random(Key::new(0), &self.device),
+        };
+        Ok(Served {
+            model: config.on(self.encoder.clone(), &source)?,
+            labels,
+            outputs,
+            pooling,
+        })
+    }
+}
+
+/// The pooling of that name in an adapter's description.
+pub fn pooling_named(name: &str) -> Option<Pooling> {
+    serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
+}

@@ -1,0 +1,56 @@
+//! Every method of the paper's tables through the real program: trained, saved, loaded and measured again.
+
+mod fixture;
+
+use assert_cmd::Command;
+use fixture::Fixture;
+use serde_json::Value;
+
+fn adamix(arguments: &[&str]) -> String {
+    let mut command = Command::cargo_bin("adamix").expect("the program is built with its tests");
+    let output = command.args(arguments).assert().success();
+    String::from_utf8(output.get_output().stdout.clone()).unwrap()
+}
+
+fn json(path: &std::path::Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn every_method_trains_and_its_adapter_gives_the_same_predictions() {
+    let fixture = Fixture::new();
+    let config = fixture.config().display().to_string();
+    let methods = adamix_experiments::config::KINDS.map(|(_, name)| name);
+    let mixtures = ["adamix", "adamix-lora", "adamix-ia3", "adamix-prefix"];
+    let mixtures = [&mixtures[..], &["adamix-houlsby", "adamix-prelayer"]].concat();
+    for method in methods.into_iter().chain(mixtures) {
+        let out = fixture.path(method).display().to_string();
+        let set = format!("adaptation.method={method}");
+        let settings = [
+            "adaptation.length=3",
+            "adaptation.lora_dropout=0.1",
+            "backbone.dropout=0",
+            "backbone.pooling=mean",
+            "schedule.max_steps=2",
+            &set,
+        ];
+        let mut arguments = vec!["train", "--config", &config, "--out", &out];
+        for setting in settings {
+            arguments.extend(["--set", setting]);
+        }
+        adamix(&arguments);
+        let run = fixture.path(method);
+        let result = json(&run.join("result.json"));
+        assert_eq!(result["method"], method);
+        let tuned = result["parameters"]["merged"].as_u64().unwrap()
+            + result["parameters"]["unfrozen"].as_u64().unwrap();
+        assert_eq!(tuned == 0, method == "head", "{method}");
+        let measured: Value =
+            serde_json::from_str(&adamix(&["evaluate", &out, "--state", "last", "--json"]))
+                .unwrap();
+        assert_eq!(
+            measured["metrics"], result["last"]["metrics"],
+            "{method}: {measured}"
+        );
+    }
+}
