@@ -11,6 +11,7 @@ pub mod batch;
 mod delimited;
 mod error;
 mod example;
+pub mod fewshot;
 pub mod glue;
 pub mod metrics;
 pub mod nlg;

@@ -14,5 +14,7 @@ pub mod interrupt;
 pub mod plot;
 pub mod pretrain;
 pub mod recipe;
+pub mod report;
 pub mod run;
+pub mod statistics;
 pub mod sweep;

@@ -101,6 +101,28 @@ impl Tokenizer {
         decoded.map_err(|e| self.refuse(format!("tokens cannot be decoded: {e}")))
     }
 
+    /// The tokens of a piece of text, without special tokens.
+    ///
+    /// # Errors
+    /// [`DataError::Tokenizer`] if the vocabulary cannot express the text.
+    pub fn plain(&self, text: &str) -> Result<Vec<u32>, DataError> {
+        let encoding = self.inner.encode_fast(text, false);
+        let encoding = encoding.map_err(|e| self.unencodable(&e))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The mask token.
+    ///
+    /// # Errors
+    /// [`DataError::Tokenizer`] if the vocabulary has none.
+    pub fn mask(&self) -> Result<u32, DataError> {
+        self.mask_id.ok_or_else(|| DataError::Tokenizer {
+            path: self.folder.clone(),
+            message: "the vocabulary has no mask token; prompts need a masked language model"
+                .into(),
+        })
+    }
+
     /// Encodes a text or a pair with special tokens, to at most `max_len` tokens.
     ///
     /// What is too long is cut at the right, the longer text first (`truncation="longest_first"`). Special tokens

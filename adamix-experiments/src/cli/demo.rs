@@ -9,7 +9,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::show;
 use crate::config;
 use crate::interrupt::Interrupt;
-use crate::plot::{self, Point};
+use crate::plot::{self, Point, Scatter, Theme};
 use crate::recipe::{self, Sitting};
 use crate::run::RunResult;
 
@@ -59,7 +59,14 @@ impl Demo {
             results.push((title, outcome.result));
         }
         let picture = self.out.join("scores.svg");
-        plot::score_against_parameters(&picture, "accuracy", &points(&results))?;
+        let scatter = Scatter {
+            x_title: "trained parameters".to_owned(),
+            y_title: "accuracy".to_owned(),
+            points: points(&results),
+            line: None,
+        };
+        let svg = plot::svg(&scatter, Theme::Light)?;
+        adamix_models::hub::write::atomic(&picture, svg.as_bytes())?;
         if self.json {
             let by_name: std::collections::BTreeMap<_, _> = results.into_iter().collect();
             return show::json(&by_name);
@@ -85,11 +92,12 @@ fn accuracy(result: &RunResult) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-fn points<'a>(results: &[(&'a str, RunResult)]) -> Vec<Point<'a>> {
-    let point = |(name, result): &(&'a str, RunResult)| Point {
-        name,
-        parameters: result.parameters.trained as f64,
-        score: accuracy(result),
+fn points(results: &[(&str, RunResult)]) -> Vec<Point> {
+    let point = |(name, result): &(&str, RunResult)| Point {
+        name: (*name).to_owned(),
+        x: result.parameters.trained as f64,
+        y: accuracy(result),
+        interval: None,
     };
     results.iter().map(point).collect()
 }

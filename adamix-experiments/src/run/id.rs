@@ -60,6 +60,17 @@ pub fn chosen(config: &RunConfig) -> Table {
     difference(table(plain), &table(RunConfig::default()))
 }
 
+/// The keys of a config that differ from their defaults, the places of model and data among them: with these a run
+/// is run again.
+pub fn rerun(config: &RunConfig) -> Table {
+    let table = |config: &RunConfig| Table::try_from(config).expect("a config is a table");
+    let plain = RunConfig {
+        checkpoint: Checkpoint::default(),
+        ..config.clone()
+    };
+    difference(table(&plain), &table(&RunConfig::default()))
+}
+
 /// The part of a config that is not as the defaults are.
 fn difference(given: Table, default: &Table) -> Table {
     let differs = |(name, value): (String, Value)| match (value, default.get(&name)) {
@@ -82,7 +93,7 @@ mod tests {
         let mut config = RunConfig::default();
         config.optimizer.learning_rate = 0.5;
         assert_eq!(
-            toml::to_string(&chosen(&config)).unwrap(),
+            toml::to_string(&rerun(&config)).unwrap(),
             "[optimizer]\nlearning_rate = 0.5\n"
         );
     }

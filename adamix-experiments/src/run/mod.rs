@@ -8,6 +8,6 @@ mod store;
 
 pub use filter::{Filter, facts, keys};
 pub use folder::{RunFolder, Started};
-pub use id::{Identity, SEMANTICS, chosen};
-pub use records::{JsonLines, Measured, Metrics, RunResult, Tested, read_metrics};
+pub use id::{Identity, SEMANTICS, chosen, rerun};
+pub use records::{AccountRecord, JsonLines, Measured, Metrics, RunResult, Tested, read_metrics};
 pub use store::{Stored, find, locate};

@@ -1,0 +1,172 @@
+//! Axes: ranges, ticks and their labels.
+
+use std::ops::Range;
+
+use anyhow::Result;
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+
+use super::style::Canvas;
+
+/// A chart in plain coordinates. A logarithmic axis has the decimal logarithm of its values as coordinates.
+pub(super) type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// One axis.
+#[derive(Clone, Debug)]
+pub(super) struct Axis {
+    /// What it measures.
+    pub title: String,
+    /// From where to where, in coordinates.
+    pub range: Range<f64>,
+    /// Whether coordinates are decimal logarithms.
+    pub log: bool,
+    /// Whether ticks carry labels.
+    pub labels: bool,
+}
+
+impl Axis {
+    /// A linear axis around values, with a margin.
+    pub fn around(title: &str, values: impl Iterator<Item = f64>, margin: f64) -> Self {
+        let (low, high) = ends(values);
+        let width = (high - low).max(1e-9 * low.abs()).max(1e-9);
+        Self {
+            title: title.to_owned(),
+            range: low - margin * width..high + margin * width,
+            log: false,
+            labels: true,
+        }
+    }
+
+    /// A logarithmic axis around positive values.
+    pub fn log_around(title: &str, values: impl Iterator<Item = f64>, margin: f64) -> Self {
+        let axis = Self::around(title, values.map(f64::log10), margin);
+        // At least a decade: ticks are powers of ten.
+        let lack = (1.0 - (axis.range.end - axis.range.start)).max(0.0) / 2.0;
+        Self {
+            range: axis.range.start - lack..axis.range.end + lack,
+            log: true,
+            ..axis
+        }
+    }
+
+    /// The coordinate of a value.
+    pub fn at(&self, value: f64) -> f64 {
+        if self.log { value.log10() } else { value }
+    }
+
+    fn tick(&self, coordinate: f64) -> String {
+        if !self.labels {
+            return String::new();
+        }
+        if !self.log {
+            return number(coordinate, self.range.end - self.range.start);
+        }
+        if (coordinate - coordinate.round()).abs() > 1e-6 {
+            return String::new();
+        }
+        magnitude(10f64.powf(coordinate.round()))
+    }
+}
+
+/// The least and the largest of some values; 0 and 1 of none.
+pub(super) fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let (low, high) = values
+        .filter(|v| v.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+            (low.min(v), high.max(v))
+        });
+    if low <= high { (low, high) } else { (0.0, 1.0) }
+}
+
+/// A tick's number with as many decimals as the axis' width asks for.
+fn number(value: f64, width: f64) -> String {
+    let digits = (1.0 - width.log10().floor()).clamp(0.0, 6.0) as usize;
+    let value = if value.abs() < width * 1e-9 {
+        0.0
+    } else {
+        value
+    };
+    if value.abs() >= 10_000.0 && value.fract() == 0.0 {
+        return magnitude(value);
+    }
+    let text = format!("{value:.digits$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+/// `1k`, `20M`.
+pub(super) fn magnitude(value: f64) -> String {
+    let (scaled, unit) = match value.abs() {
+        v if v >= 1e9 => (value / 1e9, "G"),
+        v if v >= 1e6 => (value / 1e6, "M"),
+        v if v >= 1e3 => (value / 1e3, "k"),
+        _ => (value, ""),
+    };
+    let text = format!("{scaled:.2}");
+    format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// Draws a frame and returns the chart on it.
+pub(super) fn chart<'a, B: DrawingBackend>(
+    canvas: &Canvas<'a, B>,
+    title: &str,
+    x: &Axis,
+    y: &Axis,
+) -> Result<Chart<'a, B>>
+where
+    B::ErrorType: 'static,
+{
+    let mut builder = ChartBuilder::on(canvas.area);
+    builder
+        .margin(canvas.px(8.0))
+        .margin_right(canvas.px(16.0))
+        .x_label_area_size(canvas.px(if x.title.is_empty() { 26.0 } else { 44.0 }))
+        .y_label_area_size(canvas.px(if y.title.is_empty() { 46.0 } else { 62.0 }));
+    if !title.is_empty() {
+        builder.caption(title, canvas.label());
+    }
+    let mut chart = builder.build_cartesian_2d(x.range.clone(), y.range.clone())?;
+    let theme = canvas.theme;
+    let mut mesh = chart.configure_mesh();
+    mesh.disable_x_mesh()
+        .light_line_style(theme.page())
+        .bold_line_style(canvas.stroke(theme.grid(), 1.0))
+        .axis_style(canvas.stroke(theme.ink(), 1.0))
+        .label_style(canvas.small())
+        .axis_desc_style(canvas.label())
+        .x_desc(x.title.as_str())
+        .y_desc(y.title.as_str())
+        .set_all_tick_mark_size(canvas.px(4.0));
+    mesh.x_labels(6)
+        .y_labels(6)
+        .x_label_formatter(&|v| x.tick(*v))
+        .y_label_formatter(&|v| y.tick(*v))
+        .draw()?;
+    Ok(chart)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_short() {
+        assert_eq!(number(0.5, 1.0), "0.5");
+        assert_eq!(number(80.0, 12.0), "80");
+        assert_eq!(number(0.1 + 0.2, 1.0), "0.3");
+        assert_eq!(number(40_000.0, 100_000.0), "40k");
+        let axis = Axis::log_around("", [800.0, 2.0e7].into_iter(), 0.0);
+        assert_eq!([3.0, 5.0, 7.0].map(|c| axis.tick(c)), ["1k", "100k", "10M"]);
+        assert_eq!(axis.tick(3.5), "");
+    }
+
+    #[test]
+    fn one_value_still_makes_an_axis() {
+        let axis = Axis::around("", [3.0].into_iter(), 0.1);
+        assert!(axis.range.start < 3.0 && axis.range.end > 3.0);
+        assert_eq!(ends(std::iter::empty()), (0.0, 1.0));
+    }
+}

@@ -1,0 +1,19 @@
+//! What a table's numbers may claim: intervals over seeds and examples, paired tests, and the power to see a
+//! difference.
+//!
+//! Runs differ for two reasons: the seed they were trained with, and the examples they are measured on. Seeds are
+//! few, so [`summary`] gives their mean the interval of Student's t; [`bootstrap`] resamples seeds and examples
+//! together. Two methods are compared on the same seeds and the same examples ([`paired`]), a family of comparisons is
+//! corrected by Holm's rule ([`holm`]), and [`power`] says what could have been seen at all.
+
+pub mod bootstrap;
+pub mod holm;
+pub mod paired;
+pub mod power;
+pub mod summary;
+
+pub use bootstrap::{Bootstrap, bootstrap};
+pub use holm::holm;
+pub use paired::{Comparison, paired_t, sign_flips, swap_examples};
+pub use power::{power, seeds_needed};
+pub use summary::{Interval, LEVEL, Summary};

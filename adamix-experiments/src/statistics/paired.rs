@@ -1,0 +1,216 @@
+//! Two methods on the same seeds and the same examples.
+
+use adamix_keys::Key;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use super::bootstrap::{Bootstrap, bootstrap};
+use super::summary::standard_deviation;
+use super::{Interval, Summary};
+
+/// Permutations and replicates of a comparison.
+pub const PERMUTATIONS: usize = 2000;
+
+/// Up to so many seeds all sign patterns are counted, not drawn.
+const EXACT: usize = 16;
+
+/// How much better one method is than another, and whether that is more than noise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Seeds that both methods ran with.
+    pub seeds: usize,
+    /// Examples both were measured on.
+    pub examples: usize,
+    /// The mean difference over seeds.
+    pub difference: f64,
+    /// Its standard deviation over seeds.
+    pub sd: Option<f64>,
+    /// The bootstrap interval of the difference, over seeds and examples.
+    pub interval: Option<Interval>,
+    /// Paired t-test over seeds: is it more than what another seed would change?
+    pub p_seeds: Option<f64>,
+    /// Exact sign-flip test over seeds; with n seeds it cannot fall below 2 / 2^n.
+    pub p_flips: f64,
+    /// Approximate randomisation over examples: is it more than what other examples would change?
+    pub p_examples: f64,
+}
+
+impl Comparison {
+    /// Compares. `score(side, run, rows)` is the score of method `side` (0 or 1) in run `run` on rows drawn with
+    /// repeats, and `swapped(run, swap)` the difference of the two when the outputs of the marked examples change
+    /// sides. None if a score on all rows is undefined.
+    pub fn new(
+        seeds: usize,
+        examples: usize,
+        key: Key,
+        score: impl Fn(usize, usize, &[usize]) -> Option<f64> + Sync,
+        swapped: impl Fn(usize, &[bool]) -> Option<f64> + Sync,
+    ) -> Option<Self> {
+        let all: Vec<usize> = (0..examples).collect();
+        let difference =
+            |run: usize, rows: &[usize]| Some(score(0, run, rows)? - score(1, run, rows)?);
+        let differences: Option<Vec<f64>> = (0..seeds).map(|run| difference(run, &all)).collect();
+        let differences = differences?;
+        let summary = Summary::of(&differences)?;
+        let resampled: Option<Bootstrap> = bootstrap(
+            seeds,
+            examples,
+            PERMUTATIONS,
+            key.purpose("bootstrap"),
+            difference,
+        );
+        let mean = |swap: &[bool]| {
+            let parts: Option<Vec<f64>> = (0..seeds).map(|run| swapped(run, swap)).collect();
+            parts.map(|parts| parts.iter().sum::<f64>() / seeds as f64)
+        };
+        Some(Self {
+            seeds,
+            examples,
+            difference: summary.mean,
+            sd: summary.sd,
+            interval: resampled.map(|b| b.interval),
+            p_seeds: paired_t(&differences),
+            p_flips: sign_flips(&differences, key.purpose("flips")),
+            p_examples: swap_examples(examples, PERMUTATIONS, key.purpose("examples"), mean)?,
+        })
+    }
+
+    /// The p-value a claim rests on: the larger of the one over seeds and the one over examples, so that a difference
+    /// counts only if it is more than either noise. One seed has no p over seeds and so no p at all.
+    pub fn p(&self) -> Option<f64> {
+        self.p_seeds.map(|p| p.max(self.p_examples))
+    }
+}
+
+/// The two-sided p of a paired t-test from the differences; none of fewer than two. Differences that are all alike have
+/// p = 0, or 1 where they are zero.
+pub fn paired_t(differences: &[f64]) -> Option<f64> {
+    let sd = standard_deviation(differences)?;
+    let n = differences.len() as f64;
+    let mean = differences.iter().sum::<f64>() / n;
+    if sd == 0.0 {
+        return Some(if mean == 0.0 { 1.0 } else { 0.0 });
+    }
+    let t = StudentsT::new(0.0, 1.0, n - 1.0).expect("positive degrees of freedom");
+    Some(2.0 * t.cdf(-(mean / (sd / n.sqrt())).abs()))
+}
+
+/// The two-sided p of the mean under random signs: exact for few differences, drawn from `key` for many.
+pub fn sign_flips(differences: &[f64], key: Key) -> f64 {
+    let n = differences.len();
+    let observed = differences.iter().sum::<f64>().abs();
+    // Sums that differ by rounding alone are equal.
+    let tolerance = 1e-12 * differences.iter().map(|d| d.abs()).sum::<f64>();
+    let reaches = |sign: &dyn Fn(usize) -> bool| {
+        let flip = |(i, d): (usize, &f64)| if sign(i) { -d } else { *d };
+        let sum: f64 = differences.iter().enumerate().map(flip).sum();
+        sum.abs() >= observed - tolerance
+    };
+    if n <= EXACT {
+        let all = 1usize << n;
+        let count = (0..all).filter(|pattern| reaches(&|i| pattern >> i & 1 == 1));
+        return count.count() as f64 / all as f64;
+    }
+    let drawn = (0..PERMUTATIONS).filter(|r| {
+        let key = key.fold(*r as u64);
+        reaches(&|i| key.fold(i as u64).word() & 1 == 1)
+    });
+    (1 + drawn.count()) as f64 / (1 + PERMUTATIONS) as f64
+}
+
+/// The two-sided p of a difference under random swaps of the two methods' outputs, example by example (Noreen's
+/// approximate randomisation). `difference` gets the swap of each example; none where the unswapped one is undefined.
+pub fn swap_examples(
+    examples: usize,
+    permutations: usize,
+    key: Key,
+    difference: impl Fn(&[bool]) -> Option<f64> + Sync,
+) -> Option<f64> {
+    let observed = difference(&vec![false; examples])?.abs();
+    let reaches = |r: usize| {
+        let key = key.fold(r as u64);
+        let mut swap = Vec::with_capacity(examples);
+        let mut stream = key.stream();
+        while swap.len() < examples {
+            let word = stream.next_u64();
+            swap.extend((0..64.min(examples - swap.len())).map(|bit| word >> bit & 1 == 1));
+        }
+        difference(&swap).is_some_and(|d| d.abs() >= observed - 1e-12)
+    };
+    let count = (0..permutations).into_par_iter().filter(|r| reaches(*r));
+    Some((1 + count.count()) as f64 / (1 + permutations) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = Key::new(11);
+    const DIFFERENCES: [f64; 5] = [1.4, 0.3, 1.9, 0.4, 0.4];
+
+    #[test]
+    fn the_t_test_equals_scipy() {
+        // scipy.stats.ttest_rel of 81.2 80.4 82.1 79.9 81.0 and 79.8 80.1 80.2 79.5 80.6
+        let p = paired_t(&DIFFERENCES).unwrap();
+        assert!((p - 0.053_505_134_608_578_7).abs() < 1e-9, "{p}");
+        assert_eq!(paired_t(&[1.0]), None);
+        assert_eq!(paired_t(&[0.0, 0.0]), Some(1.0));
+    }
+
+    #[test]
+    fn sign_flips_equal_scipy() {
+        // scipy.stats.permutation_test(permutation_type="samples", n_resamples=inf)
+        assert_eq!(sign_flips(&DIFFERENCES, KEY), 0.0625);
+        assert_eq!(sign_flips(&[1.1, 0.2, -0.2, 0.3, 0.3], KEY), 0.1875);
+        assert_eq!(sign_flips(&[0.0; 3], KEY), 1.0);
+    }
+
+    #[test]
+    fn drawn_sign_flips_are_near_the_binomial() {
+        // Seventeen equal differences, five of them negative: |sum| >= 7 has probability 2 P(X <= 5) = 0.143463.
+        let values: Vec<f64> = (0..17).map(|i| if i < 5 { -1.0 } else { 1.0 }).collect();
+        let p = sign_flips(&values, KEY);
+        assert!((p - 0.143_463).abs() < 0.03, "{p}");
+    }
+
+    #[test]
+    fn swaps_of_accuracies_are_mcnemars_test() {
+        // Ten examples that only the first method has right, two that only the second has: swapping is tossing a coin
+        // for each, so p = P(|B - 6| >= 4) for B ~ Bin(12, 1/2) = 2 * 79 / 4096 = 0.038574 (exact McNemar).
+        let first: Vec<bool> = (0..40).map(|i| i < 30).collect();
+        let second: Vec<bool> = (0..40).map(|i| (10..32).contains(&i)).collect();
+        let difference = |swap: &[bool]| {
+            let gain = |i: usize| {
+                let d = f64::from(u8::from(first[i])) - f64::from(u8::from(second[i]));
+                if swap[i] { -d } else { d }
+            };
+            Some((0..40).map(gain).sum::<f64>() / 40.0)
+        };
+        let p = swap_examples(40, 20_000, KEY, difference).unwrap();
+        assert!((p - 0.038_574).abs() < 0.004, "{p}");
+    }
+
+    #[test]
+    fn a_claim_needs_both_noises_beaten() {
+        // Two methods, three seeds, 200 examples: the first has 30 more right, always the same ones.
+        let right = |side: usize, row: usize| if side == 0 { row < 160 } else { row < 130 };
+        let score = |side: usize, _: usize, rows: &[usize]| {
+            let count = rows.iter().filter(|r| right(side, **r)).count();
+            Some(count as f64 / rows.len() as f64)
+        };
+        let swapped = |_: usize, swap: &[bool]| {
+            let side = |row: usize, side: usize| right(side ^ usize::from(swap[row]), row);
+            let count = |which: usize| (0..200).filter(|r| side(*r, which)).count() as f64 / 200.0;
+            Some(count(0) - count(1))
+        };
+        let found = Comparison::new(3, 200, KEY, score, swapped).unwrap();
+        assert!((found.difference - 0.15).abs() < 1e-12);
+        assert!(found.p_examples < 0.001 && found.p_flips == 0.25);
+        let interval = found.interval.unwrap();
+        assert!(interval.low > 0.09 && interval.high < 0.21, "{interval:?}");
+        assert_eq!(found.p(), Some(found.p_examples));
+        let one = Comparison::new(1, 200, KEY, score, swapped).unwrap();
+        assert_eq!(one.p(), None);
+    }
+}
