@@ -40,7 +40,7 @@ const POINTS: [&str; 24] = [
     "write best-6.safetensors",
     "adapter",
     "adapter@2",
-    "write adamix.safetensors@4",
+    "write adamix.safetensors@3",
     "rename result.json",
     "finished",
 ];

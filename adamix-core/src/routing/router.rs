@@ -179,7 +179,8 @@ mod tests {
                 ..Declared::new("threshold", 8, 1)
             },
         ];
-        let router = Router::init(&declared, Key::new(1), &Device::flex()).unwrap();
+        let device = Device::flex().autodiff();
+        let router = Router::init(&declared, Key::new(1), &device).unwrap();
         let found: Vec<_> = parameter::parameters(&router)
             .into_iter()
             .map(|p| (p.name, p.shape, p.trainable))
@@ -194,7 +195,7 @@ mod tests {
         );
         assert_eq!(router.declared(), declared);
         let values = parameter::export(&router, |_| true);
-        let other = Router::init(&declared, Key::new(2), &Device::flex()).unwrap();
+        let other = Router::init(&declared, Key::new(2), &device).unwrap();
         let other = parameter::assign(other, values.clone()).unwrap();
         assert_eq!(parameter::export(&other, |_| true), values);
         assert!(Router::init(&[], Key::new(1), &Device::flex()).is_none());

@@ -2,9 +2,9 @@
 //! difference.
 //!
 //! Runs differ for two reasons: the seed they were trained with, and the examples they are measured on. Seeds are
-//! few, so [`summary`] gives their mean the interval of Student's t; [`bootstrap`] resamples seeds and examples
+//! few, so [`summary`] gives their mean the interval of Student's t; [`bootstrap()`] resamples seeds and examples
 //! together. Two methods are compared on the same seeds and the same examples ([`paired`]), a family of comparisons is
-//! corrected by Holm's rule ([`holm`]), and [`power`] says what could have been seen at all.
+//! corrected by Holm's rule ([`holm()`]), and [`power()`] says what could have been seen at all.
 
 pub mod bootstrap;
 pub mod holm;
