@@ -10,7 +10,7 @@ use crate::pattern::matches;
 /// A rule for the modules whose site fits, on all their banks or one.
 #[derive(Clone, Debug)]
 pub struct Override {
-    /// The sites of these modules, by pattern ([`matches`]); a part of a fused map is one more segment.
+    /// The sites of these modules, by pattern ([`matches()`]); a part of a fused map is one more segment.
     pub sites: String,
     /// Which bank, `down` or `up`; all where absent.
     pub bank: Option<String>,
