@@ -210,6 +210,36 @@ fn a_signal_saves_and_the_same_command_goes_on() {
 }
 
 #[test]
+fn a_signal_at_any_point() {
+    let fixture = Fixture::new();
+    let out = fixture.path("whole");
+    finish(&fixture, &out);
+    let whole = outcome(&out);
+    let out = fixture.path("stopped");
+    // In a step; in a save; in a measurement, which is given up and done again; before the second epoch.
+    for (fault, step) in [
+        ("micro@3", 2),
+        ("write state.json", 4),
+        ("measure@2", 6),
+        ("epoch", 7),
+        ("step", 8),
+        ("measure", 12),
+        ("measure@4", 12),
+    ] {
+        let mut command = train(&fixture, &out);
+        let fault = format!("{fault}=term");
+        command.env("ADAMIX_FAULT", &fault).stderr(Stdio::piped());
+        let output = command.output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{fault}: {error}");
+        let expected = format!("stopped by SIGTERM after step {step} of 12, which is saved");
+        assert!(error.contains(&expected), "{fault}: {error}");
+    }
+    finish(&fixture, &out);
+    assert!(assert_same(&out, &whole, "stopped seven times"));
+}
+
+#[test]
 fn a_second_signal_stops_at_once() {
     let fixture = Fixture::new();
     for (name, code) in [("INT", 130), ("TERM", 143)] {

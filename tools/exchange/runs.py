@@ -22,6 +22,36 @@ ENCODER = {
     "ia3 mixture": {"adaptation.method": "adamix-ia3", "adaptation.experts": 3},
 }
 
+DECODER = {
+    "lora mixture on queries and values": {
+        "adaptation.method": "adamix-lora",
+        "adaptation.experts": 4,
+        "adaptation.rank": 3,
+    },
+    "lora mixture, every map": {
+        "adaptation.method": "adamix-lora",
+        "adaptation.experts": 2,
+        "adaptation.share": "none",
+        "adaptation.sites": ["query-key-value", "attention-projection", "ffn-1", "ffn-2"],
+    },
+    "ia3 mixture": {"adaptation.method": "adamix-ia3", "adaptation.experts": 3},
+    "prefix": {"adaptation.method": "prefix", "adaptation.length": 4},
+}
+
+
+def corpus(folder, seed):
+    """E2E's official layout."""
+    if (folder / "trainset.csv").exists():
+        return folder
+    folder.mkdir(parents=True)
+    for file, rows in (("trainset.csv", 48), ("devset.csv", 8), ("testset_w_refs.csv", 8)):
+        lines = ["mr,ref"]
+        for row, text in enumerate(sentences(rows, seed + rows)):
+            first, *rest = text.split(" ")
+            lines.append(f'"name[{first} {row % 7}], food[{len(rest)}]","{text}"')
+        (folder / file).write_text("\n".join(lines) + "\n")
+    return folder
+
 
 def task(folder, seed):
     """RTE's layout: whether a word of the first sentence is in the second."""
@@ -55,7 +85,11 @@ def write(path, base, data, settings, seed):
     for key, setting in settings.items():
         table, name = key.split(".")
         tables.setdefault(table, {})[name] = setting
-    lines = [f"seed = {seed}", 'task = "rte"', f'data = "{task(data, seed)}"', f'model = "{base}"']
+    decodes = "gpt2" in base.name
+    name, data = ("e2e", corpus(data, seed)) if decodes else ("rte", task(data, seed))
+    lines = [f"seed = {seed}", f'task = "{name}"', f'data = "{data}"', f'model = "{base}"']
+    if decodes:
+        tables["generation"] = {"beams": 1, "new_tokens": 4}
     for table, entries in tables.items():
         lines.append(f"[{table}]")
         lines += [f"{name} = {value(setting)}" for name, setting in entries.items()]

@@ -56,11 +56,12 @@ struct Entry<P> {
     values: String,
 }
 
-/// The part of a checkpoint that says whose it is.
+/// The part of a checkpoint that says whose it is, and where it stands.
 #[derive(Debug, Deserialize)]
 struct Header {
     format: u32,
     origin: Origin,
+    position: Position,
 }
 
 /// A checkpoint that was read.
@@ -119,6 +120,14 @@ impl Store {
     /// Whether there is a checkpoint.
     pub fn exists(&self) -> bool {
         self.folder.join(STATE).is_file()
+    }
+
+    /// Where the checkpoint stands, if there is one.
+    pub fn position(&self) -> Result<Option<Position>> {
+        if !self.exists() {
+            return Ok(None);
+        }
+        Ok(Some(self.parse::<Header>()?.position))
     }
 
     fn parse<T: DeserializeOwned>(&self) -> Result<T> {

@@ -6,14 +6,17 @@ use anyhow::Result;
 use clap::Args;
 
 use super::show;
-use crate::pretrain::{self, PretrainConfig, Progress};
+use crate::interrupt::Interrupt;
+use crate::pretrain::{self, PretrainConfig};
+use crate::recipe::Sitting;
 
 /// Pretrain a small language model, masked or causal, or the head of a frozen one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The folder becomes a Hugging Face folder (RoBERTa or GPT-2, 16-bit safetensors, its own byte-level BPE; or a base
 model with a trained head) with pretrain.json, the record. A run that was stopped goes on from its checkpoint, also with
-another number of steps if the schedule agrees on those that are done; one that is finished is not run again.
+another number of steps if the schedule agrees on those that are done; one that is finished is not run again. SIGINT and
+SIGTERM let the step end, save and stop with exit code 3.
 
 Example:
   adamix pretrain --config adamix-experiments/embedded/encoder/pretrain.toml --out runs/encoder")]
@@ -32,20 +35,13 @@ pub struct Pretrain {
 impl Pretrain {
     pub fn run(self) -> Result<()> {
         let config = PretrainConfig::read(&self.config)?;
-        let bar = show::progress();
-        let record = pretrain::run(&config, &self.out, &mut |progress| match progress {
-            Progress::Reading => bar.set_message("reading the corpus"),
-            Progress::Packed { step, steps, .. } => {
-                bar.set_length(steps as u64);
-                bar.set_position(step as u64);
-            }
-            Progress::Step { step, loss } => {
-                bar.set_position(step as u64);
-                bar.set_message(format!("loss {loss:.4}"));
-            }
-            Progress::Checkpoint(_) | Progress::Measured(_) => {}
-        })?;
-        bar.finish_and_clear();
+        let sitting = Sitting {
+            progress: show::progress(),
+            interrupt: Interrupt::on_signals()?,
+            ..Sitting::quiet("flex")
+        };
+        let record = pretrain::run(&config, &self.out, &sitting)?;
+        sitting.progress.finish_and_clear();
         if self.json {
             return show::json(&record);
         }

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::config::PretrainConfig;
+use super::config::{PretrainConfig, TrainingConfig};
+use crate::run;
 
 /// The file's name.
 pub(super) const FILE: &str = "pretrain.json";
@@ -104,4 +105,54 @@ impl Record {
         let record = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
         Ok(Some(record))
     }
+}
+
+/// The curve that a run's `metrics.jsonl` tells.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(super) fn curve(run: &Path) -> Result<Vec<Point>> {
+    let mut points = Vec::new();
+    let mut losses: Vec<f64> = Vec::new();
+    for line in run::read_metrics(run)? {
+        if let Some(loss) = line["loss"].as_f64() {
+            losses.push(loss);
+        }
+        if let Some(held_out_loss) = line["metrics"]["loss"].as_f64() {
+            points.push(Point {
+                step: line["step"].as_u64().unwrap_or_default() as usize,
+                training_loss: losses.iter().sum::<f64>() / losses.len() as f64,
+                held_out_loss,
+            });
+            losses.clear();
+        }
+    }
+    Ok(points)
+}
+
+/// Refuses a schedule whose learning rates are not those of the steps that are done.
+///
+/// # Errors
+/// Names the first step that differs.
+pub(super) fn expect_schedule(run: &Path, done: usize, training: &TrainingConfig) -> Result<()> {
+    ensure!(
+        done <= training.steps,
+        "{}: the checkpoint is after step {done}, `training.steps` is {}",
+        run.display(),
+        training.steps
+    );
+    for line in run::read_metrics(run)? {
+        let step = line["step"].as_u64().unwrap_or_default() as usize;
+        if let Some(rate) = line["lr"].as_f64()
+            && (1..=done).contains(&step)
+        {
+            ensure!(
+                rate == training.rate(step),
+                "{}: the learning rate of step {step} was {rate}, this schedule has {} there; choose another folder",
+                run.display(),
+                training.rate(step)
+            );
+        }
+    }
+    Ok(())
 }

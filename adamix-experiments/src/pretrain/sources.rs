@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use adamix_data::fingerprint;
 use adamix_models::hub::{Weights, write};
 use anyhow::{Context, Result, ensure};
+use toml::{Table, Value};
 
-use super::config::{PretrainConfig, TrainingConfig};
+use super::config::PretrainConfig;
 use super::corpus::{self, Rows};
 use super::tokenizer;
 use super::vocabulary::Vocabulary;
+use crate::checkpoint::Origin;
 use crate::config::resolve_path;
 
 /// Raised by hand when the same config would no longer give the same model.
@@ -24,6 +26,21 @@ const TOKENIZER_FILES: [&str; 6] = [
     "vocab.json",
     "merges.txt",
 ];
+
+/// The keys of `[training]` that may change while a pretraining is under way, as long as the learning rates of
+/// the steps that are done do not.
+const SCHEDULE: [&str; 4] = ["steps", "learning_rate", "warmup_steps", "cooldown_steps"];
+
+/// The config without paths.
+fn plain(config: &PretrainConfig) -> PretrainConfig {
+    let mut plain = config.clone();
+    plain.corpus.paths.clear();
+    plain.corpus.held_out_file = None;
+    if let Some(base) = &mut plain.base {
+        base.folder.clear();
+    }
+    plain
+}
 
 /// The files that a config names.
 pub(super) struct Sources {
@@ -74,36 +91,40 @@ impl Sources {
 
     /// What decides the outcome. Paths do not: the files' contents do.
     pub(super) fn identity(&self, config: &PretrainConfig) -> Result<String> {
-        self.hash(config, config.training)
-    }
-
-    /// What decides every step but for its learning rate: the same for all schedules.
-    pub(super) fn trajectory(&self, config: &PretrainConfig) -> Result<String> {
-        let training = TrainingConfig {
-            steps: 0,
-            learning_rate: 0.0,
-            warmup_steps: 0,
-            cooldown_steps: 0,
-            ..config.training
-        };
-        self.hash(config, training)
-    }
-
-    fn hash(&self, config: &PretrainConfig, training: TrainingConfig) -> Result<String> {
-        let mut plain = config.clone();
-        plain.training = training;
-        plain.corpus.paths.clear();
-        plain.corpus.held_out_file = None;
         let mut whole = format!("{SEMANTICS}\n{}\n", fingerprint(&self.files)?);
         if let Some(path) = &self.further {
             whole += &fingerprint(std::slice::from_ref(path))?;
         }
-        if let Some(base) = &mut plain.base {
-            base.folder.clear();
-        }
         whole.extend(self.base_hash()?);
-        whole += &toml::to_string(&plain)?;
+        whole += &toml::to_string(&plain(config))?;
         Ok(blake3::hash(whole.as_bytes()).to_hex()[..16].to_owned())
+    }
+
+    /// What decides every step but for its learning rate, key by key: the same for all schedules.
+    pub(super) fn origin(&self, config: &PretrainConfig) -> Result<Origin> {
+        let mut table = Table::try_from(plain(config))?;
+        if let Some(Value::Table(training)) = table.get_mut("training") {
+            for key in SCHEDULE {
+                training.remove(key);
+            }
+        }
+        let further = match &self.further {
+            Some(path) => fingerprint(std::slice::from_ref(path))?,
+            None => "none".to_owned(),
+        };
+        let inputs = [
+            ("the corpus' hash", fingerprint(&self.files)?),
+            ("the held-out file's hash", further),
+            (
+                "the base model's hash",
+                self.base_hash()?.unwrap_or_default(),
+            ),
+            ("the meaning of pretrainings", SEMANTICS.to_string()),
+        ];
+        let inputs = inputs
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        Ok(Origin::new(&table, &inputs))
     }
 
     /// The hash of the base model's weights.

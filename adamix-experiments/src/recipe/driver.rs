@@ -192,7 +192,7 @@ impl<T: Training> Driver<'_, T> {
         let epoch = course.state.position.epoch;
         let plan = self.training.epoch(epoch);
         for micros in plan.iter().skip(course.state.position.done) {
-            if course.state.position.step == self.training.steps() {
+            if course.state.position.step >= self.training.steps() {
                 break;
             }
             let clock = Instant::now();

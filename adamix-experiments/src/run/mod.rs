@@ -9,5 +9,5 @@ mod store;
 pub use filter::{Filter, facts, keys};
 pub use folder::{RunFolder, Started};
 pub use id::{Identity, SEMANTICS, chosen, rerun};
-pub use records::{AccountRecord, JsonLines, Measured, Metrics, RunResult, Tested};
+pub use records::{AccountRecord, JsonLines, Measured, Metrics, RunResult, Tested, read_metrics};
 pub use store::{Stored, find, locate};

@@ -115,6 +115,20 @@ impl From<Account> for AccountRecord {
     }
 }
 
+/// The lines of a run's `metrics.jsonl`; one that was torn off by a kill is none.
+///
+/// # Errors
+/// If the file cannot be read, or a line is no JSON.
+pub fn read_metrics(run: &Path) -> Result<Vec<serde_json::Value>> {
+    let path = run.join("metrics.jsonl");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("{}: cannot be read", path.display()))?;
+    text.split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'))
+        .map(|line| serde_json::from_str(line).with_context(|| path.display().to_string()))
+        .collect()
+}
+
 /// A file of one JSON object a line.
 #[derive(Debug)]
 pub struct JsonLines {

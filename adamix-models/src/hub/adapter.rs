@@ -138,8 +138,12 @@ impl AdapterConfig {
         let maps = self.attachments.iter().flat_map(|a| &a.router);
         let learned = maps.map(|map| map.input.saturating_mul(map.output));
         let largest = attached.chain(learned).max().unwrap_or(1);
-        // A decoder has no head of its own.
-        let outputs = self.outputs.max(usize::from(self.model_type == "gpt2"));
+        // A decoder's outputs are its vocabulary, which no adapter holds.
+        let outputs = if self.model_type == "gpt2" {
+            1
+        } else {
+            self.outputs
+        };
         for (key, size) in [("outputs", outputs), ("attachments", largest)] {
             if size == 0 || size > values {
                 return Err(HubError::Config {

@@ -3,8 +3,8 @@
 //! `ADAMIX_FAULT=POINT`, `POINT@N` or `POINT@N=ACTION` makes the process fail when it reaches the named
 //! point for the Nth time (the first, if not said). `any` stands for every point. Actions: `die` (the
 //! default) ends the process at once, without a destructor and without a flush, as SIGKILL would; `full`
-//! makes a write fail as on a full disk; `hang` stays there for ever; `strike` is for the point's own code to
-//! carry out.
+//! makes a write fail as on a full disk; `hang` stays there for ever; `term` sends SIGTERM to itself and goes on;
+//! `strike` is for the point's own code to carry out.
 
 use std::io::{Error, ErrorKind};
 use std::sync::OnceLock;
@@ -26,6 +26,7 @@ enum Action {
     Die,
     Full,
     Hang,
+    Term,
     Strike,
 }
 
@@ -37,6 +38,7 @@ impl Plan {
             "die" => Action::Die,
             "full" => Action::Full,
             "hang" => Action::Hang,
+            "term" => Action::Term,
             "strike" => Action::Strike,
             _ => return None,
         };
@@ -62,12 +64,12 @@ fn due(point: &str) -> Option<Action> {
     hit.then_some(plan.action)
 }
 
-/// A place where a process may die or hang.
+/// A place where a process may die, hang or be asked to stop.
 pub fn point(name: &str) {
     carry_out(due(name));
 }
 
-/// A place where a process may die or hang, or a write fail.
+/// The same, where a write may fail too.
 ///
 /// # Errors
 /// If the disk is to look full.
@@ -87,6 +89,11 @@ fn carry_out(action: Option<Action>) {
         Some(Action::Hang) => loop {
             std::thread::sleep(Duration::from_secs(1));
         },
+        Some(Action::Term) => {
+            let mut kill = std::process::Command::new("kill");
+            let sent = kill.arg("-TERM").arg(std::process::id().to_string());
+            let _ = sent.status();
+        }
         _ => {}
     }
 }
