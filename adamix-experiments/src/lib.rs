@@ -15,6 +15,7 @@ pub mod plot;
 pub mod pretrain;
 pub mod recipe;
 pub mod report;
+pub mod reproduce;
 pub mod run;
 pub mod statistics;
 pub mod sweep;

@@ -16,6 +16,8 @@ mod generate;
 mod inspect;
 mod predict;
 mod pretrain;
+mod report;
+mod reproduce;
 mod runs;
 mod score;
 mod show;
@@ -52,7 +54,9 @@ Examples:
   adamix score e2e --refs testset_w_refs.csv --hyps outputs.txt
   adamix inspect --architecture roberta-large --set adaptation.bottleneck=16
   adamix sweep run rates.toml --workers 2
-  adamix runs list --where task=mrpc"
+  adamix runs list --where task=mrpc
+  adamix reproduce all --profile smoke
+  adamix report"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -79,6 +83,10 @@ enum Verb {
     Sweep(sweep::Sweep),
     /// List, show, compare and remove runs of a folder.
     Runs(runs::Runs),
+    /// Run what a table or figure of the paper needs, and write it beside the paper's own numbers.
+    Reproduce(reproduce::Reproduce),
+    /// Write all tables and figures again, from their records alone.
+    Report(report::Report),
     /// Pretrain a small encoder by masked language modelling.
     Pretrain(pretrain::Pretrain),
     /// Score generated text as the official programs do.
@@ -101,6 +109,8 @@ pub fn main() -> ExitCode {
         Verb::Inspect(verb) => verb.run(),
         Verb::Sweep(verb) => verb.run(),
         Verb::Runs(verb) => verb.run(),
+        Verb::Reproduce(verb) => verb.run(),
+        Verb::Report(verb) => verb.run(),
         Verb::Pretrain(verb) => verb.run(),
         Verb::Score(verb) => verb.run(),
         Verb::Bench(verb) => verb.run(),

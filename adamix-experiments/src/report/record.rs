@@ -43,6 +43,9 @@ pub struct Record {
     pub modes: BTreeMap<String, ModeRecord>,
     /// Mean training losses over equal parts of the run, and the scores after each epoch.
     pub curve: Curve,
+    /// Which experts were drawn when, where the run was traced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// Rows trained on and measured on.
     pub rows: BTreeMap<String, usize>,
     /// Parameter counts.
@@ -110,6 +113,16 @@ pub struct Curve {
     pub losses: Vec<(usize, f64, Option<f64>)>,
     /// Step and selection metric after each epoch.
     pub scores: Vec<(usize, Option<f64>)>,
+}
+
+/// How often each expert was drawn, over equal parts of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// The last step.
+    pub steps: usize,
+    /// Sites in their order: name, and for each part the draws of each expert of its down side.
+    pub sites: Vec<(String, Vec<Vec<u32>>)>,
 }
 
 /// The answers of a split.

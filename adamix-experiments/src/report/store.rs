@@ -68,6 +68,11 @@ impl Records {
         self.by_spec.get(&spec_of(&rerun(config)))
     }
 
+    /// The folder they lie in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// All records, in the order of their configs' hashes.
     pub fn iter(&self) -> impl Iterator<Item = &Record> {
         self.by_spec.values()

@@ -1,0 +1,348 @@
+//! The paper's claims, one by one: did they hold here, with the test and its power.
+
+use anyhow::Result;
+
+use super::columns::columns;
+use super::exhibit::{Exhibit, Mode, Want};
+use super::grid::Grid;
+use super::methods;
+use super::profile::Profile;
+use super::view::{Reading, View};
+use super::{table1, table6, table8, table9, table11, table14};
+use crate::report::document::{Cell, Document, Heading, Line, Origin};
+use crate::statistics::{Comparison, holm, power, seeds_needed};
+
+/// The claims.
+#[derive(Clone, Copy, Debug)]
+pub struct Claims;
+
+/// "The first is better than the second", on every task of a table.
+struct Claim {
+    /// In words.
+    words: &'static str,
+    /// The table whose tasks and settings count.
+    grid: Grid,
+    /// A row, or AdaMix in a mode.
+    first: Side,
+    /// The same.
+    second: Side,
+}
+
+/// One side of a comparison: a row, and how it is read.
+#[derive(Clone, Copy)]
+struct Side(&'static str, Reading);
+
+const OWN: Reading = Reading::Own;
+
+const CLAIMS: [Claim; 15] = [
+    claim(
+        "AdaMix is better than full fine-tuning",
+        table1::EXHIBIT,
+        "adamix",
+        "full",
+    ),
+    claim(
+        "AdaMix is better than one adapter of its size",
+        table1::EXHIBIT,
+        "adamix",
+        "adapter",
+    ),
+    claim(
+        "AdaMix is better than LoRA",
+        table1::EXHIBIT,
+        "adamix",
+        "lora",
+    ),
+    claim(
+        "AdaMix is better than a Pfeiffer adapter",
+        table1::EXHIBIT,
+        "adamix",
+        "pfeiffer-0.8m",
+    ),
+    claim(
+        "AdaMix is better than a Houlsby adapter",
+        table1::EXHIBIT,
+        "adamix",
+        "houlsby-0.8m",
+    ),
+    mode("Merging is better than random routing", Mode::Random),
+    mode(
+        "Merging is better than always the first module",
+        Mode::Fixed,
+    ),
+    mode("Merging is better than the ensemble", Mode::Ensemble),
+    claim(
+        "Consistency helps",
+        table8::EXHIBIT,
+        "adamix",
+        "no-consistency",
+    ),
+    claim("Sharing helps", table8::EXHIBIT, "adamix", "no-sharing"),
+    claim(
+        "Four modules are better than two",
+        table9::EXHIBIT,
+        "m4",
+        "m2",
+    ),
+    claim(
+        "Four modules are better than eight",
+        table9::EXHIBIT,
+        "m4",
+        "m8",
+    ),
+    claim(
+        "Sharing up or down differs",
+        table11::EXHIBIT,
+        "share-up",
+        "share-down",
+    ),
+    claim(
+        "Few-shot: AdaMix is better than full prompt-based fine-tuning",
+        table6::EXHIBIT,
+        "adamix",
+        "full",
+    ),
+    claim(
+        "Few-shot: AdaMix is better than the LiST adapter",
+        table6::EXHIBIT,
+        "adamix",
+        "list",
+    ),
+];
+
+const fn claim(
+    words: &'static str,
+    grid: Grid,
+    first: &'static str,
+    second: &'static str,
+) -> Claim {
+    Claim {
+        words,
+        grid,
+        first: Side(first, OWN),
+        second: Side(second, OWN),
+    }
+}
+
+const fn mode(words: &'static str, mode: Mode) -> Claim {
+    Claim {
+        words,
+        grid: table14::EXHIBIT,
+        first: Side("adamix", OWN),
+        second: Side("adamix", Reading::In(mode)),
+    }
+}
+
+/// A claim on a task.
+struct Tested {
+    words: &'static str,
+    task: String,
+    key: String,
+    scale: f64,
+    digits: usize,
+    paper: Option<f64>,
+    found: Option<Comparison>,
+}
+
+impl Claim {
+    /// The row in which a mode's numbers are published.
+    fn published(side: Side) -> &'static str {
+        match side.1 {
+            Reading::Own => side.0,
+            Reading::In(mode) => mode.name(),
+        }
+    }
+
+    fn tested(&self, view: &View<'_>) -> Result<Vec<Tested>> {
+        let tasks = self.grid.tasks(view.profile);
+        let table = self.grid.table();
+        let columns = columns(table, &tasks);
+        let mut tested = Vec::new();
+        for task in &tasks {
+            let Some(column) = columns.iter().find(|c| c.task == *task) else {
+                continue;
+            };
+            let want =
+                |side: Side| -> Result<Want> { Ok(self.grid.want(methods::row(side.0)?, task)) };
+            let (first, second) = (want(self.first)?, want(self.second)?);
+            let found = view.compare(
+                (&first, self.first.1),
+                (&second, self.second.1),
+                &column.metric,
+            )?;
+            let printed = |side| table.cell(Self::published(side), &column.key);
+            let paper = printed(self.first)
+                .zip(printed(self.second))
+                .map(|(a, b)| a - b);
+            tested.push(Tested {
+                words: self.words,
+                task: column.title.clone(),
+                key: format!(
+                    "{}-{}-{}",
+                    Self::published(self.first),
+                    Self::published(self.second),
+                    column.key
+                ),
+                scale: f64::from(column.scale),
+                digits: column.digits,
+                paper,
+                found,
+            });
+        }
+        Ok(tested)
+    }
+}
+
+impl Tested {
+    fn line(&self, adjusted: Option<f64>) -> Line {
+        let signed = |value: f64| format!("{:+.*}", self.digits, value);
+        let paper = self.paper.map_or(Cell::Empty, |d| Cell::Text(signed(d)));
+        let mut cells = vec![paper];
+        match &self.found {
+            None => {
+                cells.resize(8, Cell::Empty);
+                cells.push(Cell::NotRun);
+            }
+            Some(found) => cells.extend(self.tests(found, adjusted, signed)),
+        }
+        Line {
+            key: self.key.clone(),
+            label: format!("{}, {}", self.words, self.task),
+            origin: Origin::Ours,
+            cells,
+        }
+    }
+
+    /// All cells but the paper's.
+    fn tests(
+        &self,
+        found: &Comparison,
+        adjusted: Option<f64>,
+        signed: impl Fn(f64) -> String,
+    ) -> [Cell; 8] {
+        let difference = found.difference * self.scale;
+        let range = found.interval.map_or(String::new(), |i| {
+            format!(
+                " [{}, {}]",
+                signed(i.low * self.scale),
+                signed(i.high * self.scale)
+            )
+        });
+        let p = |p: Option<f64>| p.map_or(Cell::Empty, |p| Cell::Text(probability(p)));
+        let sd = found.sd.map(|sd| sd * self.scale);
+        // The power to see what the paper saw, and the seeds that it would take.
+        let effect = self.paper.zip(sd).filter(|(paper, _)| *paper != 0.0);
+        let seen = effect.map_or(Cell::Empty, |(paper, sd)| {
+            let power = if sd == 0.0 {
+                1.0
+            } else {
+                power(paper / sd, found.seeds, 0.05)
+            };
+            Cell::Text(format!("{power:.2}"))
+        });
+        let needed = effect.map_or(Cell::Empty, |(paper, sd)| {
+            match seeds_needed(paper, sd, 0.05, 0.8) {
+                Some(n) => Cell::Count(n),
+                None => Cell::Text("over 10,000".to_owned()),
+            }
+        });
+        let verdict = match adjusted {
+            None => "one seed: no test",
+            Some(p) if p < 0.05 && difference > 0.0 => "held",
+            Some(p) if p < 0.05 => "reversed",
+            Some(_) => "not seen",
+        };
+        [
+            Cell::Text(signed(difference) + &range),
+            Cell::Count(found.seeds),
+            p(found.p_seeds),
+            p(Some(found.p_examples)),
+            p(adjusted),
+            seen,
+            needed,
+            Cell::Text(verdict.to_owned()),
+        ]
+    }
+}
+
+/// A p-value as it is printed.
+fn probability(p: f64) -> String {
+    if p < 0.001 {
+        "<0.001".to_owned()
+    } else {
+        format!("{p:.3}")
+    }
+}
+
+impl Exhibit for Claims {
+    fn name(&self) -> &'static str {
+        "claims"
+    }
+
+    fn title(&self) -> &'static str {
+        "The paper's claims at this scale"
+    }
+
+    fn wants(&self, _: &Profile) -> Result<Vec<Want>> {
+        // Only what other exhibits ran.
+        Ok(Vec::new())
+    }
+
+    fn documents(&self, view: &View<'_>) -> Result<Vec<Document>> {
+        let mut tested = Vec::new();
+        for claim in &CLAIMS {
+            tested.extend(claim.tested(view)?);
+        }
+        // One family: all comparisons that have a p-value.
+        let p: Vec<f64> = tested
+            .iter()
+            .filter_map(|t| t.found.as_ref()?.p())
+            .collect();
+        let mut adjusted = holm(&p).into_iter();
+        let lines = tested
+            .iter()
+            .map(|t| {
+                let has = t.found.as_ref().is_some_and(|found| found.p().is_some());
+                t.line(has.then(|| adjusted.next()).flatten())
+            })
+            .collect();
+        let head = [
+            ("paper", "paper's difference"),
+            ("difference", "ours [95 %]"),
+            ("seeds", "seeds"),
+            ("p_seeds", "p, seeds"),
+            ("p_examples", "p, examples"),
+            ("p_holm", "p, Holm"),
+            ("power", "power for the paper's"),
+            ("needed", "seeds needed"),
+            ("verdict", "verdict"),
+        ];
+        Ok(vec![Document {
+            name: "claims".to_owned(),
+            title: format!("claims: {}", self.title()),
+            caption: vec![
+                format!("Profile {}. Differences in points on the same seeds and rows, the bracket the bootstrap over both. {}", view.profile.name, view.profile.rule.caption()),
+                "p, seeds: paired t-test over seeds. p, examples: approximate randomisation over examples. A claim rests on the larger of the two, corrected by Holm over all comparisons of this page: held or reversed below 0.05, else not seen, which is not the same as wrong.".to_owned(),
+                "Power: the probability that the t-test over our seeds would have seen the paper's difference; seeds needed: for a probability of 0.8.".to_owned(),
+            ],
+            corner: "Claim".to_owned(),
+            head: head.iter().map(|(key, title)| Heading::new(key, title)).collect(),
+            lines,
+        }])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_claim_names_rows_that_are_known() {
+        for claim in &CLAIMS {
+            methods::row(claim.first.0).unwrap();
+            methods::row(claim.second.0).unwrap();
+        }
+        assert_eq!(probability(0.000_2), "<0.001");
+        assert_eq!(probability(0.25), "0.250");
+    }
+}

@@ -1,0 +1,207 @@
+//! What a run will cost: steps, operations, memory, time. An estimate for planning, from shapes alone.
+
+use adamix_models::encoder::EncoderConfig;
+use adamix_models::gpt2::Gpt2Config;
+use anyhow::{Result, bail};
+
+use super::profile::{Machine, Size};
+use crate::config::{Pad, RunConfig};
+
+/// The shapes of a base model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Layers.
+    pub layers: usize,
+    /// Width.
+    pub hidden: usize,
+    /// Width of the feed-forward blocks.
+    pub inner: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Tokens known; of a decoder, its output's width.
+    pub vocabulary: usize,
+    /// Whether every token predicts one of the vocabulary.
+    pub decoder: bool,
+}
+
+/// What a run will cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// Optimiser steps.
+    pub steps: usize,
+    /// Floating-point operations, training and evaluation.
+    pub flops: f64,
+    /// Bytes at the largest: weights, gradients, optimiser, activations.
+    pub bytes: f64,
+    /// Seconds on the profile's machine.
+    pub seconds: f64,
+}
+
+impl Shape {
+    /// The shapes of a published architecture, or of one of ours.
+    pub fn named(name: &str) -> Result<Self> {
+        if let Some(config) = EncoderConfig::named(name) {
+            return Ok(Self {
+                layers: config.num_hidden_layers,
+                hidden: config.hidden_size,
+                inner: config.intermediate_size,
+                heads: config.num_attention_heads,
+                vocabulary: config.vocab_size,
+                decoder: false,
+            });
+        }
+        if let Some(config) = Gpt2Config::named(name) {
+            return Ok(Self {
+                layers: config.n_layer,
+                hidden: config.n_embd,
+                inner: config.inner(),
+                heads: config.n_head,
+                vocabulary: config.vocab_size,
+                decoder: true,
+            });
+        }
+        let [layers, hidden, heads, vocabulary] = match name {
+            "minilm-l6" => [6, 384, 12, 30_522],
+            "roberta-mini" | "embedded" => [4, 128, 4, 8_192],
+            "gpt2-mini" => [4, 128, 4, 8_192],
+            _ => bail!("the shapes of `{name}` are not known"),
+        };
+        Ok(Self {
+            layers,
+            hidden,
+            inner: 4 * hidden,
+            heads,
+            vocabulary,
+            decoder: name.starts_with("gpt2"),
+        })
+    }
+
+    /// Parameters of the layers.
+    fn layer_parameters(&self) -> f64 {
+        (self.layers * (4 * self.hidden * self.hidden + 2 * self.hidden * self.inner)) as f64
+    }
+
+    /// All parameters, nearly.
+    fn parameters(&self) -> f64 {
+        self.layer_parameters() + (self.vocabulary * self.hidden) as f64
+    }
+
+    /// Operations of a forward pass for one token of a row of `length`: two a weight, and attention's two products.
+    fn forward(&self, length: f64) -> f64 {
+        let attention = 4.0 * length * (self.hidden * self.layers) as f64;
+        let head = if self.decoder {
+            2.0 * (self.vocabulary * self.hidden) as f64
+        } else {
+            0.0
+        };
+        2.0 * self.layer_parameters() + attention + head
+    }
+
+    /// Bytes of what the backward pass needs of one token, f32: of a layer its inputs, the inner activations and the
+    /// probabilities of attention (Korthikanti et al. 2022 count 34 hidden + 5 heads x length at half precision).
+    fn activations(&self, length: f64) -> f64 {
+        let layer = 2.0 * (34.0 * self.hidden as f64 + 5.0 * self.heads as f64 * length);
+        let head = if self.decoder {
+            8.0 * self.vocabulary as f64
+        } else {
+            0.0
+        };
+        self.layers as f64 * layer + head
+    }
+}
+
+/// Estimates a run of `config` on a base of `shape`.
+pub fn estimate(config: &RunConfig, shape: Shape, size: Size, machine: &Machine) -> Estimate {
+    let schedule = &config.schedule;
+    let steps = crate::recipe::number_of_steps(schedule, rows(config, size));
+    let length = match config.input.pad {
+        Pad::Max => config.input.max_length,
+        Pad::Batch => size.tokens.min(config.input.max_length),
+    } as f64;
+    let method = config.adaptation.method.to_string();
+    let full = method == "full";
+    let head_only = method == "head";
+    let passes = if config.consistency.weight > 0.0 {
+        2.0
+    } else {
+        1.0
+    };
+    // Backward: once for activations, and once more for weights where they are trained.
+    let factor = if full {
+        3.0
+    } else if head_only {
+        1.0
+    } else {
+        2.0
+    };
+    let batch = (schedule.batch_size * schedule.accumulation) as f64;
+    let forward = shape.forward(length) * length;
+    let training = steps as f64 * batch * forward * passes * factor;
+    let evaluation = (schedule.epochs * size.dev) as f64 * forward;
+    let flops = training + evaluation;
+    let trained = if full {
+        shape.parameters()
+    } else {
+        0.01 * shape.parameters()
+    };
+    let held = if head_only {
+        0.0
+    } else {
+        shape.activations(length)
+    };
+    let bytes = 4.0 * shape.parameters()
+        + 12.0 * trained
+        + schedule.batch_size as f64 * length * passes * held * if full { 1.0 } else { 0.6 };
+    Estimate {
+        steps,
+        flops,
+        bytes,
+        seconds: flops / machine.flops,
+    }
+}
+
+fn rows(config: &RunConfig, size: Size) -> usize {
+    match config.input.train_rows {
+        0 => size.train,
+        rows => rows.min(size.train),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forward_pass_costs_two_operations_a_weight() {
+        // BERT-base: 85,054,464 weights in its layers' matrices less biases and norms is 84,934,656.
+        let bert = Shape::named("bert-base-uncased").unwrap();
+        assert_eq!(bert.layer_parameters(), 84_934_656.0);
+        assert_eq!(bert.forward(0.0), 169_869_312.0);
+        // Attention over 128 tokens: 12 layers of 2 products of 2 * 128 * 768 operations.
+        assert_eq!(
+            bert.forward(128.0) - bert.forward(0.0),
+            12.0 * 4.0 * 128.0 * 768.0
+        );
+        assert!(Shape::named("gpt2-medium").unwrap().decoder);
+        assert!(Shape::named("gpt5").is_err());
+    }
+
+    #[test]
+    fn steps_are_those_of_the_released_checkpoint() {
+        // BERT-base on QQP: batch 64, the best checkpoint's step 301,358 is epoch 53 (facts of the released runs).
+        let mut config = RunConfig::default();
+        config.schedule.batch_size = 64;
+        config.schedule.epochs = 53;
+        let size = Size {
+            train: 363_846,
+            dev: 40_430,
+            tokens: 31,
+        };
+        let machine = Machine {
+            name: String::new(),
+            flops: 1e12,
+        };
+        let shape = Shape::named("bert-base-uncased").unwrap();
+        assert_eq!(estimate(&config, shape, size, &machine).steps, 301_358);
+    }
+}

@@ -1,0 +1,169 @@
+//! The appendix's loss curves: training with and without sharing; and the development scores of every method.
+
+use anyhow::Result;
+
+use super::columns::columns;
+use super::exhibit::{Exhibit, Want};
+use super::methods;
+use super::profile::Profile;
+use super::view::View;
+use super::{table1, table8};
+use crate::plot::{self, Curves, Series};
+use crate::report::Record;
+use crate::report::document::{Document, Figure};
+use crate::statistics::Summary;
+
+/// Loss curves.
+#[derive(Clone, Copy, Debug)]
+pub struct LossCurves;
+
+impl Exhibit for LossCurves {
+    fn name(&self) -> &'static str {
+        "loss-curves"
+    }
+
+    fn title(&self) -> &'static str {
+        "Training loss with and without sharing"
+    }
+
+    fn wants(&self, profile: &Profile) -> Result<Vec<Want>> {
+        let mut wants = Vec::new();
+        for task in table8::EXHIBIT.tasks(profile) {
+            for row in ["adamix", "no-sharing"] {
+                wants.push(table8::EXHIBIT.want(methods::row(row)?, &task));
+            }
+        }
+        Ok(wants)
+    }
+
+    fn documents(&self, _: &View<'_>) -> Result<Vec<Document>> {
+        Ok(Vec::new())
+    }
+
+    fn figures(&self, view: &View<'_>) -> Result<Vec<Figure>> {
+        let mut figures = Vec::new();
+        for task in table8::EXHIBIT.tasks(view.profile) {
+            let mut series = Vec::new();
+            let mut seeds = Vec::new();
+            for (row, name) in [("adamix", "up shared"), ("no-sharing", "nothing shared")] {
+                let want = table8::EXHIBIT.want(methods::row(row)?, &task);
+                let records = view.records_of(&want)?;
+                if records.is_empty() {
+                    continue;
+                }
+                seeds.push(format!("{name}: {}", records.len()));
+                series.push(over_seeds(name, &records, |record| {
+                    record
+                        .curve
+                        .losses
+                        .iter()
+                        .map(|(step, loss, _)| (*step as f64, Some(*loss)))
+                        .collect()
+                }));
+            }
+            if series.len() == 2 {
+                let curves = Curves {
+                    title: String::new(),
+                    x_title: "step".to_owned(),
+                    y_title: "task loss".to_owned(),
+                    log: false,
+                    series,
+                };
+                let caption = vec![format!(
+                    "Profile {}, {task}: means over parts of the run, with the band of one standard deviation over seeds ({}).",
+                    view.profile.name,
+                    seeds.join(", ")
+                )];
+                figures.push(plot::figure(
+                    &curves,
+                    &format!("loss-{task}"),
+                    &format!("Training loss with and without sharing, {task}"),
+                    caption,
+                )?);
+            }
+            figures.extend(learning(view, &task)?);
+        }
+        Ok(figures)
+    }
+}
+
+/// Development scores by step, every method of table 1.
+fn learning(view: &View<'_>, task: &str) -> Result<Option<Figure>> {
+    let grid = table1::EXHIBIT;
+    if !grid.tasks(view.profile).iter().any(|t| t == task) {
+        return Ok(None);
+    }
+    let columns = columns(grid.table(), &grid.tasks(view.profile));
+    let Some(column) = columns.into_iter().find(|c| c.task == task) else {
+        return Ok(None);
+    };
+    let mut series = Vec::new();
+    let mut counts = Vec::new();
+    for (row, label, _) in grid.rows(view.profile)? {
+        let records = view.records_of(&grid.want(row, task))?;
+        if records.iter().all(|record| record.curve.scores.len() < 2) {
+            continue;
+        }
+        counts.push(format!("{}: {}", label.ours, records.len()));
+        let scale = f64::from(column.scale);
+        let mut line = over_seeds(&label.ours, &records, |record| {
+            record
+                .curve
+                .scores
+                .iter()
+                .map(|(step, score)| (*step as f64, score.map(|s| s * scale)))
+                .collect()
+        });
+        line.marked = line.points.len() < 12;
+        series.push(line);
+    }
+    if series.is_empty() {
+        return Ok(None);
+    }
+    series.truncate(6);
+    let curves = Curves {
+        title: String::new(),
+        x_title: "step".to_owned(),
+        y_title: format!("{} score", column.title),
+        log: false,
+        series,
+    };
+    let caption = vec![format!(
+        "Profile {}, {task}: after each epoch, with the band of one standard deviation over seeds ({}).",
+        view.profile.name,
+        counts.join(", ")
+    )];
+    let title = format!("Development score while training, {task}");
+    Ok(Some(plot::figure(
+        &curves,
+        &format!("learning-{task}"),
+        &title,
+        caption,
+    )?))
+}
+
+/// The mean line of some runs with its band. Runs of unlike lengths are cut to the shortest.
+fn over_seeds(
+    name: &str,
+    records: &[&Record],
+    points: impl Fn(&Record) -> Vec<(f64, Option<f64>)>,
+) -> Series {
+    let lines: Vec<Vec<(f64, Option<f64>)>> = records.iter().map(|record| points(record)).collect();
+    let length = lines.iter().map(Vec::len).min().unwrap_or(0);
+    let mut series = Series {
+        name: name.to_owned(),
+        ..Series::default()
+    };
+    for i in 0..length {
+        let at = lines[0][i].0;
+        let values: Option<Vec<f64>> = lines.iter().map(|line| line[i].1).collect();
+        let Some(summary) = values.and_then(|values| Summary::of(&values)) else {
+            continue;
+        };
+        series.points.push((at, summary.mean));
+        if let Some(sd) = summary.sd {
+            series.band.push((at, summary.mean - sd, summary.mean + sd));
+        }
+    }
+    series
+}

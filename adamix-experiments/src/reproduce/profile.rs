@@ -1,0 +1,438 @@
+//! The settings of a profile: which rows, tasks and seeds are run, with which values, and where each value is from.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::methods::{self, Row};
+use crate::config::{self, RunConfig};
+use crate::report::record::Rule;
+
+/// The profiles that the program carries.
+const PROFILES: [(&str, &str); 3] = [
+    ("smoke", include_str!("profiles/smoke.toml")),
+    ("laptop", include_str!("profiles/laptop.toml")),
+    ("paper", include_str!("profiles/paper.toml")),
+];
+
+/// What the search of learning rates chose for the laptop profile: `[[case]]`s, as `adamix sweep choose` writes them.
+const CHOSEN: &str = include_str!("../../../paper-results/laptop/search/chosen.toml");
+
+/// Where a setting is from if it makes a row what it is.
+pub const DEFINITION: &str = "the row";
+
+/// A profile.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// What the page says of it.
+    pub about: Vec<String>,
+    /// Which epoch tables show.
+    pub rule: Rule,
+    /// What time estimates assume.
+    pub machine: Machine,
+    /// Tasks by exhibit, in the order of their worth; those of the published columns where none are named.
+    #[serde(default)]
+    pub tasks: BTreeMap<String, Vec<String>>,
+    /// Rows by exhibit; the exhibit's own where none are named.
+    #[serde(default)]
+    pub rows: BTreeMap<String, Vec<String>>,
+    /// How many seeds; the last that matches counts.
+    pub seeds: Vec<Seeds>,
+    /// Settings, the later over the earlier.
+    #[serde(rename = "layer")]
+    pub layers: Vec<Layer>,
+    /// What is run first.
+    #[serde(default)]
+    pub queue: Vec<Selector>,
+    /// Sizes of the data sets, for estimates.
+    #[serde(default)]
+    pub sizes: BTreeMap<String, Size>,
+}
+
+/// What an estimate of time assumes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// In words.
+    pub name: String,
+    /// Floating-point operations a second that training reaches.
+    pub flops: f64,
+}
+
+/// The size of a data set.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Size {
+    /// Rows trained on.
+    pub train: usize,
+    /// Rows measured on.
+    pub dev: usize,
+    /// Mean tokens of a row.
+    pub tokens: usize,
+}
+
+/// Runs, by what they are for. An empty list matches everything.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Selector {
+    /// Exhibits.
+    pub exhibits: Vec<String>,
+    /// Base models, as the paper names them.
+    pub bases: Vec<String>,
+    /// Methods.
+    pub methods: Vec<String>,
+    /// Rows.
+    pub rows: Vec<String>,
+    /// Tasks.
+    pub tasks: Vec<String>,
+}
+
+/// A number of seeds for some runs.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Seeds {
+    /// Which runs.
+    #[serde(flatten)]
+    pub when: Selector,
+    /// How many.
+    pub n: u64,
+}
+
+/// Values for some runs, with their source.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Layer {
+    /// Which runs.
+    #[serde(flatten)]
+    pub when: Selector,
+    /// Where the values are from.
+    pub source: String,
+    /// The values, as in a run's TOML.
+    #[serde(default)]
+    pub set: Table,
+    /// Keys that take the number of the seed.
+    #[serde(default)]
+    pub seed: Vec<String>,
+    /// Whether the values are those that the search chose for each method.
+    #[serde(default)]
+    pub chosen: bool,
+}
+
+/// The settings that a search chose, one for each method.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Chosen {
+    case: Vec<Table>,
+}
+
+/// What a run is for: a row of an exhibit on a task.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The exhibit.
+    pub exhibit: &'a str,
+    /// The base model, as the paper names it.
+    pub base: &'a str,
+    /// The row.
+    pub row: &'a Row,
+    /// The task.
+    pub task: &'a str,
+}
+
+/// A run's settings before defaults, each with its source.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Values.
+    pub table: Table,
+    /// Sources by dotted key.
+    pub sources: BTreeMap<String, String>,
+}
+
+impl Selector {
+    /// Whether a run is meant.
+    pub fn matches(&self, place: Place<'_>) -> bool {
+        let any = |list: &[String], name: &str| list.is_empty() || list.iter().any(|n| n == name);
+        any(&self.exhibits, place.exhibit)
+            && any(&self.bases, place.base)
+            && any(&self.methods, place.row.method)
+            && any(&self.rows, place.row.key)
+            && any(&self.tasks, place.task)
+    }
+}
+
+impl Profile {
+    /// The names of the profiles.
+    pub fn names() -> Vec<&'static str> {
+        PROFILES.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// A profile by its name.
+    pub fn named(name: &str) -> Result<Self> {
+        let Some((_, text)) = PROFILES.iter().find(|(known, _)| *known == name) else {
+            bail!(
+                "unknown profile `{name}`; known are {}",
+                Self::names().join(", ")
+            );
+        };
+        let mut profile: Self = toml::from_str(text).with_context(|| format!("profile {name}"))?;
+        let layers = std::mem::take(&mut profile.layers);
+        for layer in layers {
+            if layer.chosen {
+                profile.layers.extend(layer.expand()?);
+            } else {
+                profile.layers.push(layer);
+            }
+        }
+        Ok(profile)
+    }
+
+    /// The settings of a run.
+    pub fn settings(&self, place: Place<'_>, seed: u64) -> Result<Settings> {
+        let mut settings = Settings {
+            table: Table::new(),
+            sources: BTreeMap::new(),
+        };
+        settings.put(
+            Table::from_iter([("task".to_owned(), Value::from(place.task))]),
+            DEFINITION,
+        )?;
+        settings.put(place.row.definition()?, DEFINITION)?;
+        for layer in self.layers.iter().filter(|layer| layer.when.matches(place)) {
+            settings.put(layer.set.clone(), &layer.source)?;
+            for key in &layer.seed {
+                let value = format!("{key} = {seed}").parse::<Table>()?;
+                settings.put(value, &layer.source)?;
+            }
+        }
+        settings.put(place.row.variation()?, DEFINITION)?;
+        let first = settings.table.get("seed").and_then(Value::as_integer);
+        if let Some(first) = first.filter(|_| seed > 1) {
+            // A profile that names a seed means the first; the others count from it.
+            let value = Value::from(first + seed as i64 - 1);
+            settings.table.insert("seed".to_owned(), value);
+        } else if first.is_none() {
+            settings
+                .table
+                .insert("seed".to_owned(), Value::from(seed as i64));
+        }
+        Ok(settings)
+    }
+
+    /// The resolved config of a run.
+    pub fn config(&self, place: Place<'_>, seed: u64) -> Result<RunConfig> {
+        let settings = self.settings(place, seed)?;
+        let Place {
+            exhibit, row, task, ..
+        } = place;
+        config::resolve(settings.table)
+            .with_context(|| format!("{exhibit}, row {}, task {task}", row.key))
+    }
+
+    /// How many seeds a run has.
+    pub fn seeds(&self, place: Place<'_>) -> u64 {
+        let last = self.seeds.iter().rfind(|seeds| seeds.when.matches(place));
+        last.map_or(1, |seeds| seeds.n)
+    }
+}
+
+impl Layer {
+    /// One layer for each method that the search chose a setting for.
+    fn expand(&self) -> Result<Vec<Self>> {
+        let chosen: Chosen =
+            toml::from_str(CHOSEN).context("paper-results/laptop/search/chosen.toml")?;
+        let mut layers = Vec::new();
+        for mut case in chosen.case {
+            let adaptation = case.get_mut("adaptation").and_then(Value::as_table_mut);
+            let method = adaptation.and_then(|a| a.remove("method"));
+            let method = method
+                .as_ref()
+                .and_then(Value::as_str)
+                .context("a chosen case names no adaptation.method")?;
+            layers.push(Self {
+                when: Selector {
+                    methods: methods::that_train(method)?,
+                    ..self.when.clone()
+                },
+                set: case,
+                chosen: false,
+                ..self.clone()
+            });
+        }
+        Ok(layers)
+    }
+}
+
+impl Settings {
+    /// Puts values over those that are there.
+    fn put(&mut self, values: Table, source: &str) -> Result<()> {
+        merge("", &mut self.table, values, &mut |key| {
+            self.sources.insert(key, source.to_owned());
+        })
+    }
+
+    /// Keys and values by source, in the order in which sources first occur among the keys.
+    pub fn by_source(&self) -> Vec<(&str, Vec<String>)> {
+        let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
+        for (key, source) in &self.sources {
+            let value = lookup(&self.table, key).map_or(String::new(), Value::to_string);
+            let text = format!("{key} = {value}");
+            match groups.iter_mut().find(|(known, _)| known == source) {
+                Some((_, texts)) => texts.push(text),
+                None => groups.push((source, vec![text])),
+            }
+        }
+        groups.sort_by_key(|(source, _)| (*source == "assumed", *source != DEFINITION));
+        groups
+    }
+}
+
+fn merge(prefix: &str, into: &mut Table, from: Table, note: &mut dyn FnMut(String)) -> Result<()> {
+    for (name, value) in from {
+        let key = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
+        match value {
+            Value::Table(inner) => {
+                let place = into
+                    .entry(name)
+                    .or_insert_with(|| Value::Table(Table::new()));
+                let Some(place) = place.as_table_mut() else {
+                    bail!("`{key}` is a value and a table");
+                };
+                merge(&key, place, inner, note)?;
+            }
+            value => {
+                note(key);
+                into.insert(name, value);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lookup<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    match key.split_once('.') {
+        None => table.get(key),
+        Some((first, rest)) => lookup(table.get(first)?.as_table()?, rest),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::methods;
+    use super::*;
+
+    fn place<'a>(exhibit: &'a str, base: &'a str, row: &'a Row, task: &'a str) -> Place<'a> {
+        Place {
+            exhibit,
+            base,
+            row,
+            task,
+        }
+    }
+
+    #[test]
+    fn every_profile_is_read() {
+        for name in Profile::names() {
+            let profile = Profile::named(name).unwrap();
+            assert_eq!(profile.name, name);
+        }
+        assert!(
+            Profile::named("desktop")
+                .unwrap_err()
+                .to_string()
+                .contains("laptop")
+        );
+    }
+
+    #[test]
+    fn the_paper_profile_is_the_released_runs() {
+        // facts of the released directories' names: epochs, global batch, rate, seed, consistency.
+        let profile = Profile::named("paper").unwrap();
+        let row = methods::row("adamix").unwrap();
+        let roberta = [
+            ("mnli", 20, 64, 3e-4, 0, 1.0),
+            ("qnli", 20, 64, 3e-4, 0, 1.0),
+            ("sst2", 20, 64, 3e-4, 0, 1.0),
+            ("qqp", 80, 64, 5e-4, 0, 1.0),
+            ("mrpc", 60, 64, 3e-4, 0, 1.0),
+            ("cola", 80, 64, 3e-4, 2, 1.0),
+            ("rte", 60, 64, 5e-4, 0, 1.0),
+            ("stsb", 80, 64, 3e-4, 0, 0.0),
+        ];
+        let bert = [
+            ("mnli", 40, 64, 4e-4, 0, 0.0),
+            ("qnli", 20, 64, 4e-4, 0, 0.0),
+            ("sst2", 40, 64, 4e-4, 0, 0.0),
+            ("qqp", 60, 64, 5e-4, 0, 0.0),
+            ("mrpc", 100, 16, 4e-4, 0, 0.0),
+            ("cola", 100, 16, 5e-4, 0, 0.0),
+            ("rte", 80, 32, 5e-4, 0, 0.0),
+            ("stsb", 80, 32, 5e-4, 0, 0.0),
+        ];
+        for (exhibit, base, bottleneck, runs) in [
+            ("table1", "roberta-large", 16, roberta),
+            ("table2", "bert-base-uncased", 48, bert),
+        ] {
+            for (task, epochs, batch, rate, seed, consistency) in runs {
+                let place = place(exhibit, base, &row, task);
+                let config = profile.config(place, 1).unwrap();
+                assert_eq!(config.schedule.epochs, epochs, "{exhibit} {task}");
+                assert_eq!(config.schedule.batch_size, batch, "{exhibit} {task}");
+                assert_eq!(config.optimizer.learning_rate, rate, "{exhibit} {task}");
+                assert_eq!(config.seed, seed, "{exhibit} {task}");
+                assert_eq!(config.consistency.weight, consistency, "{exhibit} {task}");
+                assert_eq!(config.adaptation.bottleneck, bottleneck);
+                assert_eq!(config.adaptation.experts, 4);
+                assert_eq!(config.optimizer.weight_decay, 0.1);
+                assert_eq!(config.schedule.warmup_ratio, 0.06);
+                assert_eq!(config.input.max_length, 128);
+                assert_eq!(config.optimizer.epsilon, 1e-8);
+                assert_eq!(profile.seeds(place), 1);
+                let settings = profile.settings(place, 1).unwrap();
+                for key in [
+                    "schedule.epochs",
+                    "schedule.batch_size",
+                    "seed",
+                    "adaptation.bottleneck",
+                ] {
+                    assert!(
+                        settings.sources[key].contains("released run"),
+                        "{key}: {}",
+                        settings.sources[key]
+                    );
+                }
+                let rate = &settings.sources["optimizer.learning_rate"];
+                let named = !(exhibit == "table1" && task == "qqp");
+                assert_eq!(rate.contains("released run"), named, "{task}: {rate}");
+            }
+        }
+    }
+
+    #[test]
+    fn later_layers_win_and_keep_their_source() {
+        let mut settings = Settings {
+            table: Table::new(),
+            sources: BTreeMap::new(),
+        };
+        let table = |text: &str| text.parse::<Table>().unwrap();
+        settings
+            .put(table("schedule.epochs = 3\ntask = 'rte'"), "a")
+            .unwrap();
+        settings
+            .put(table("schedule.epochs = 5"), "assumed")
+            .unwrap();
+        assert_eq!(
+            settings.by_source(),
+            [
+                ("a", vec!["task = \"rte\"".to_owned()]),
+                ("assumed", vec!["schedule.epochs = 5".to_owned()])
+            ]
+        );
+        assert!(settings.put(table("task.x = 1"), "b").is_err());
+    }
+}

@@ -1,0 +1,136 @@
+//! Doing what is missing: one run after another, recorded as it comes, to be interrupted at any time.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use adamix_data::Target;
+use adamix_keys::Key;
+use anyhow::{Context, Result};
+
+use super::exhibit::Mode;
+use super::plan::Job;
+use super::recording;
+use crate::interrupt::{Interrupted, Stopped};
+use crate::recipe::{self, Base, Evaluator, Sitting, TaskData};
+use crate::report::record::ModeRecord;
+use crate::report::{Gold, Outputs, Record, Records};
+use crate::run::RunFolder;
+
+/// Draws of random routing.
+const DRAWS: u64 = 20;
+
+/// What became of a queue.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// Runs that were done now.
+    pub new: usize,
+    /// Runs that were recorded before.
+    pub before: usize,
+    /// Runs that failed, with their errors.
+    pub failed: Vec<(String, String)>,
+}
+
+/// Works a plan off. `store` holds the run folders; a run whose record is whole is not looked at again. A failure is
+/// noted and the next run begins.
+///
+/// # Errors
+/// If a stop is asked for, or a record cannot be written.
+pub fn work(
+    jobs: &[Job],
+    records: &mut Records,
+    store: &Path,
+    sitting: &Sitting,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Done> {
+    let mut done = Done::default();
+    for (i, job) in jobs.iter().enumerate() {
+        if job.is_done(records) {
+            done.before += 1;
+            continue;
+        }
+        tell(&format!("{} of {}: {}", i + 1, jobs.len(), job.title()));
+        match one(job, store, sitting) {
+            Ok((record, gold)) => {
+                records.add(record, gold)?;
+                done.new += 1;
+            }
+            Err(error) if error.is::<Stopped>() || error.is::<Interrupted>() => return Err(error),
+            Err(error) => {
+                let text = format!("{error:#}").replace('\n', " ");
+                tell(&format!("failed: {text}"));
+                done.failed.push((job.title(), text));
+            }
+        }
+    }
+    Ok(done)
+}
+
+fn one(job: &Job, store: &Path, sitting: &Sitting) -> Result<(Record, Option<Gold>)> {
+    let config = &job.config;
+    let out = store.join(recipe::identity(config)?.id);
+    let sitting = Sitting {
+        trace: job.traced,
+        ..sitting.clone()
+    };
+    let outcome = recipe::train(config, Some(&out), &sitting)?;
+    let folder = RunFolder::open(&outcome.folder)?;
+    if config.corpus().is_some() {
+        return Ok((recording::text_record(&folder)?, None));
+    }
+    let data = TaskData::load(config)?;
+    let modes = measure(job, &folder, &data, &sitting)?;
+    let (record, gold) = recording::record(&folder, &data, modes)?;
+    Ok((record, Some(gold)))
+}
+
+/// The last epoch in the modes that a job asks for.
+fn measure(
+    job: &Job,
+    folder: &RunFolder,
+    data: &TaskData,
+    sitting: &Sitting,
+) -> Result<BTreeMap<String, ModeRecord>> {
+    let mut modes = BTreeMap::new();
+    if job.modes.is_empty() {
+        return Ok(modes);
+    }
+    let config = &job.config;
+    let device = crate::device::open(&sitting.device)?;
+    let base = Base::open(&config.model_folder()?)?;
+    let (adapted, _) = base.with_adapter(&folder.file("adapter/last"), &device)?;
+    let rule = config.merging.rule()?;
+    let encodings = base.encode(&data.dev, base.longest_input(config))?;
+    let floor = config.evaluation.regression_floor;
+    for mode in &job.modes {
+        let draws = if *mode == Mode::Random { DRAWS } else { 1 };
+        let mut scores = Vec::new();
+        let mut outputs = None;
+        for draw in 0..draws {
+            let mode = recipe::Mode {
+                inference: mode.inference(),
+                rule: rule.as_ref(),
+                policy: config.routing.policy()?,
+                paths: config.evaluation.paths,
+                key: Key::new(config.seed).purpose("inference draw").fold(draw),
+                batch_size: config.evaluation.batch_size,
+            };
+            let evaluator = Evaluator::new(&adapted.model, &base, &mode, &device)?;
+            let look = |_| Ok(sitting.interrupt.check()?);
+            let found = evaluator.predict(&data.dev, &encodings, &look)?;
+            scores.push(found.score(&data.task, &data.dev, floor));
+            if outputs.is_none() {
+                let targets = found.targets(&data.task, floor);
+                let score = |target: &Target| f64::from(target.score().unwrap_or_default());
+                let values: Vec<f64> = targets.iter().map(score).collect();
+                outputs = Some(Outputs::of(&data.task, &found.logits, &values));
+            }
+        }
+        let outputs = outputs.context("a mode has a draw")?;
+        let record = ModeRecord {
+            draws: scores,
+            outputs,
+        };
+        modes.insert(mode.name().to_owned(), record);
+    }
+    Ok(modes)
+}

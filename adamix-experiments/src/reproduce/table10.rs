@@ -1,0 +1,16 @@
+//! Table 10: the width of the bottleneck, RoBERTa-large.
+
+use super::grid::{Grid, Source};
+
+/// Width of the bottleneck, RoBERTa-large.
+pub const EXHIBIT: Grid = Grid {
+    published: "table10",
+    title: "Width of the bottleneck, RoBERTa-large",
+    rows: &[
+        ("d8", Source::Runs),
+        ("d16", Source::Runs),
+        ("d32", Source::Runs),
+    ],
+    average: false,
+    notes: &[],
+};

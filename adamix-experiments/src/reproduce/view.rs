@@ -1,0 +1,228 @@
+//! Records as the cells of tables.
+
+use std::collections::BTreeMap;
+
+use adamix_data::{Target, Task, synthetic};
+use adamix_keys::Key;
+use anyhow::Result;
+
+use super::columns::Column;
+use super::exhibit::{Mode, Want};
+use super::profile::Profile;
+use super::scored::{Scored, evaluate};
+use crate::report::record::{Outputs, Rule};
+use crate::report::{Cell, Gold, Measured, Record, Records};
+use crate::statistics::bootstrap::REPLICATES;
+use crate::statistics::{Comparison, Summary, bootstrap};
+
+/// A profile and what was recorded under it.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The profile.
+    pub profile: &'a Profile,
+    /// The records.
+    pub records: &'a Records,
+    /// Seeds, where the command line names them.
+    pub seeds: Option<u64>,
+}
+
+/// How a trained model is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// As its run measured it.
+    Own,
+    /// In another mode of inference.
+    In(Mode),
+}
+
+impl<'a> View<'a> {
+    /// How many seeds a want has.
+    pub fn planned(&self, want: &Want) -> u64 {
+        self.seeds
+            .unwrap_or_else(|| self.profile.seeds(want.place()))
+    }
+
+    /// The records of a want, in the order of seeds.
+    pub fn records_of(&self, want: &Want) -> Result<Vec<&'a Record>> {
+        let mut found = Vec::new();
+        for seed in 1..=self.planned(want) {
+            let config = self.profile.config(want.place(), seed)?;
+            found.extend(self.records.of(&config));
+        }
+        Ok(found)
+    }
+
+    /// The answers of a record, where its outputs are not texts.
+    pub fn gold(&self, record: &Record) -> Option<&'a Gold> {
+        self.records.gold(record)
+    }
+
+    /// A cell: the mean over seeds with its intervals, or that it was not run.
+    pub fn cell(&self, want: &Want, column: &Column, reading: Reading) -> Result<Cell> {
+        let records: Vec<&Record> = self
+            .records_of(want)?
+            .into_iter()
+            .filter(|record| reading.is_there(record))
+            .collect();
+        let rule = self.profile.rule;
+        let scale = f64::from(column.scale);
+        let scores: Vec<f64> = records
+            .iter()
+            .filter_map(|record| reading.score(record, rule, &column.metric))
+            .map(|score| score * scale)
+            .collect();
+        let Some(summary) = Summary::of(&scores) else {
+            return Ok(Cell::NotRun);
+        };
+        let key = Key::new(0)
+            .purpose(&want.exhibit)
+            .purpose(want.row.key)
+            .purpose(&column.key);
+        let resampled = match Scored::of(self, &records, reading)? {
+            Some(scored) => {
+                let score = |run: usize, rows: &[usize]| scored.score(run, rows, &column.metric);
+                bootstrap(records.len(), scored.examples(), REPLICATES, key, score)
+            }
+            None => None,
+        };
+        let mut interval = resampled.map(|b| b.interval);
+        if let Some(interval) = &mut interval {
+            interval.low *= scale;
+            interval.high *= scale;
+        }
+        let other = match rule {
+            Rule::Best => Rule::Last,
+            Rule::Last => Rule::Best,
+        };
+        let others: Vec<f64> = records
+            .iter()
+            .filter(|_| reading == Reading::Own)
+            .filter_map(|record| reading.score(record, other, &column.metric))
+            .collect();
+        Ok(Cell::Measured(Measured {
+            summary,
+            bootstrap: interval,
+            other: Summary::of(&others).map(|s| (other.name(), s.mean * scale)),
+            digits: column.digits,
+            runs: records.iter().map(|record| record.id.clone()).collect(),
+            planned: self.planned(want) as usize,
+        }))
+    }
+
+    /// What a want trains: the adaptation as served, or all that moves where nothing is added to the model.
+    pub fn parameters(&self, want: &Want) -> Result<Cell> {
+        let records = self.records_of(want)?;
+        let Some(record) = records.first() else {
+            return Ok(Cell::NotRun);
+        };
+        let counts = record.parameters;
+        let shown = if counts.merged > 0 {
+            counts.merged
+        } else {
+            counts.trained
+        };
+        Ok(Cell::Count(shown))
+    }
+
+    /// The first want less the second, on the seeds and examples that both have; none without a common seed.
+    pub fn compare(
+        &self,
+        first: (&Want, Reading),
+        second: (&Want, Reading),
+        metric: &str,
+    ) -> Result<Option<Comparison>> {
+        let by_seed = |(want, reading): (&Want, Reading)| -> Result<BTreeMap<u64, &Record>> {
+            let records = self.records_of(want)?.into_iter();
+            let there = records.filter(|record| reading.is_there(record));
+            Ok(there.map(|record| (record.seed(), record)).collect())
+        };
+        let (left, right) = (by_seed(first)?, by_seed(second)?);
+        let pairs: Vec<(&Record, &Record)> = left
+            .iter()
+            .filter_map(|(seed, record)| Some((*record, *right.get(seed)?)))
+            .filter(|(a, b)| a.gold == b.gold)
+            .collect();
+        let (left, right): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let (Some(a), Some(b)) = (
+            Scored::of(self, &left, first.1)?,
+            Scored::of(self, &right, second.1)?,
+        ) else {
+            return Ok(None);
+        };
+        let key = Key::new(0)
+            .purpose("comparison")
+            .purpose(&first.0.exhibit)
+            .purpose(first.0.row.key)
+            .purpose(second.0.row.key)
+            .purpose(&first.0.task)
+            .purpose(metric);
+        let score = |side: usize, run: usize, rows: &[usize]| {
+            let scored = if side == 0 { &a } else { &b };
+            scored.score(run, rows, metric)
+        };
+        let swapped = |run: usize, swap: &[bool]| {
+            let pick = |x: &Scored, y: &Scored| -> Vec<Target> {
+                let of = |i: usize| {
+                    if swap[i] {
+                        y.outputs[run][i]
+                    } else {
+                        x.outputs[run][i]
+                    }
+                };
+                (0..swap.len()).map(of).collect()
+            };
+            let one = evaluate(metric, &pick(&a, &b), &a.gold)?;
+            let two = evaluate(metric, &pick(&b, &a), &a.gold)?;
+            Some(one - two)
+        };
+        Ok(Comparison::new(
+            a.outputs.len(),
+            a.examples(),
+            key,
+            score,
+            swapped,
+        ))
+    }
+}
+
+impl Reading {
+    /// Whether a record has it.
+    fn is_there(self, record: &Record) -> bool {
+        match self {
+            Self::Own => true,
+            Self::In(mode) => record.modes.contains_key(mode.name()),
+        }
+    }
+
+    /// A record's score: of its state, or the mean over the draws of a mode.
+    pub fn score(self, record: &Record, rule: Rule, metric: &str) -> Option<f64> {
+        match self {
+            Self::Own => record.state(rule).metrics.get(metric).copied().flatten(),
+            Self::In(mode) => {
+                let draws = &record.modes.get(mode.name())?.draws;
+                let scores: Option<Vec<f64>> = draws
+                    .iter()
+                    .map(|draw| draw.get(metric).copied().flatten())
+                    .collect();
+                Some(Summary::of(&scores?)?.mean)
+            }
+        }
+    }
+
+    /// A record's outputs.
+    pub(super) fn outputs(self, record: &Record, rule: Rule) -> Option<&Outputs> {
+        match self {
+            Self::Own => record.outputs(rule),
+            Self::In(mode) => record.modes.get(mode.name()).map(|m| &m.outputs),
+        }
+    }
+}
+
+/// A task by its name in records.
+pub fn task_named(name: &str) -> Result<&'static Task> {
+    static SYNTHETIC: std::sync::LazyLock<Task> = std::sync::LazyLock::new(synthetic::task);
+    if name == "synthetic" {
+        return Ok(&SYNTHETIC);
+    }
+    Ok(Task::by_name(name)?)
+}
