@@ -1,21 +1,18 @@
-//! One optimiser step: routes, passes, loss, gradients, clipping, update.
-
-use std::collections::BTreeMap;
+//! One optimiser step of an encoder: its batch, routes, passes and loss; the rest is every step's.
 
 use adamix_core::objective::StepLoss;
-use adamix_core::optimizer::{self, AdamW, NamedGradients};
-use adamix_core::parameter::{self, HostTensor};
+use adamix_core::optimizer::AdamW;
 use adamix_core::routing::{Moment, RoutedPass, RoutingPolicy, Site, auxiliary_loss};
 use adamix_data::{Batch, Encoding, Example, Task, collate};
 use adamix_keys::Key;
 use adamix_models::encoder::{EncoderConfig, EncoderInput, SequenceClassifier};
-use adamix_models::hub::fault;
 use adamix_models::pass::{Pass, PassDropout};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use burn::tensor::Device;
 
 use super::data::targets;
-use super::trace::{MicroTrace, StepTrace};
+use super::trace::StepTrace;
+use super::update::{At, Micro, differentiate, update};
 use crate::config::{Pad, RunConfig};
 
 /// All that a step reads.
@@ -58,38 +55,14 @@ impl Trainer<'_> {
         learning_rate: f64,
         micros: &[Vec<u32>],
     ) -> Result<(SequenceClassifier, StepTrace)> {
-        let weight = 1.0 / micros.len() as f64;
-        let mut gradients = NamedGradients::new();
-        let mut traces = Vec::new();
-        let mut loss = 0.0;
-        for (micro, indices) in micros.iter().enumerate() {
-            let (found, total, trace) = self.micro(&model, step, micro, indices)?;
-            optimizer::accumulate(&mut gradients, found, weight);
-            loss += weight * total;
-            traces.push(trace);
-        }
-        let norm = optimizer::global_norm(&gradients);
-        if !norm.is_finite() {
-            bail!(
-                "step {step}: the gradient is not finite, first in {}; nothing was updated. A smaller optimizer.learning_rate may help",
-                first_not_finite(&gradients)
-            );
-        }
-        let limit = self.config.optimizer.max_grad_norm;
-        if limit > 0.0 {
-            optimizer::clip_global_norm(&mut gradients, norm, limit);
-        }
-        let model = optimizer.step(model, gradients, learning_rate);
-        Ok((
-            model,
-            StepTrace {
-                step,
-                lr: learning_rate,
-                micro: traces,
-                loss,
-                grad_norm: norm,
-            },
-        ))
+        let at = At {
+            step,
+            rate: learning_rate,
+            max_grad_norm: self.config.optimizer.max_grad_norm,
+        };
+        update(model, optimizer, at, micros, |model, micro, indices| {
+            self.micro(model, step, micro, indices)
+        })
     }
 
     fn micro(
@@ -98,7 +71,7 @@ impl Trainer<'_> {
         step: usize,
         micro: usize,
         indices: &[u32],
-    ) -> Result<(NamedGradients, f64, MicroTrace)> {
+    ) -> Result<Micro> {
         let rows: Vec<&Example> = indices
             .iter()
             .map(|i| &self.examples[*i as usize])
@@ -123,38 +96,7 @@ impl Trainer<'_> {
         let first = logits.next().expect("a step has a pass");
         let loss = StepLoss::new(&self.config.consistency, &targets, first, logits.next());
         let loss = loss.with_auxiliary(passes.iter().map(auxiliary_loss));
-        let task_loss = f64::from(loss.task.clone().into_scalar::<f32>());
-        let consistency_loss = loss
-            .consistency
-            .clone()
-            .map(|l| f64::from(l.into_scalar::<f32>()));
-        let auxiliary_loss = loss.auxiliary.map(|l| f64::from(l.into_scalar::<f32>()));
-        fault::point("micro");
-        let total = match fault::strikes("loss") {
-            true => f64::NAN,
-            false => f64::from(loss.total.clone().into_scalar::<f32>()),
-        };
-        if !total.is_finite() {
-            match parameter_not_finite(model) {
-                Some(name) => bail!(
-                    "step {step}: the loss is {total}; `{name}` of the model holds a value that is not finite"
-                ),
-                None => bail!(
-                    "step {step}: the loss is {total} (rows {:?}); nothing was updated. A smaller optimizer.learning_rate may help",
-                    batch.rows
-                ),
-            }
-        }
-        let mut tape = loss.total.backward();
-        let found = parameter::gradients(model, &mut tape);
-        let trace = MicroTrace {
-            examples: batch.rows,
-            passes,
-            task_loss,
-            consistency_loss,
-            auxiliary_loss,
-        };
-        Ok((found, total, trace))
+        differentiate(model, loss, step, batch.rows, passes)
     }
 
     /// Whether a second pass would differ from the first at all.
@@ -192,24 +134,4 @@ impl Trainer<'_> {
             ..Pass::routed(routed)
         }
     }
-}
-
-/// The first parameter that holds a value which is not finite.
-fn parameter_not_finite(model: &SequenceClassifier) -> Option<String> {
-    let bad = |tensor: &HostTensor| tensor.values.iter().any(|v| !v.is_finite());
-    parameter::export(model, |_| true)
-        .into_iter()
-        .find_map(|(name, tensor)| bad(&tensor).then_some(name))
-}
-
-fn first_not_finite(gradients: &NamedGradients) -> String {
-    let sums: BTreeMap<&String, f32> = gradients
-        .iter()
-        .map(|(n, g)| (n, g.clone().square().sum().into_scalar::<f32>()))
-        .collect();
-    let name = sums
-        .into_iter()
-        .find(|(_, sum)| !sum.is_finite())
-        .map(|(name, _)| name.clone());
-    name.map_or("their sum".to_owned(), |name| format!("`{name}`"))
 }
