@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use adamix_core::merging::MergeRule;
 use adamix_core::optimizer::AdamW;
 use adamix_core::routing::{Inference, Site};
-use adamix_data::{Encoding, fill_batches, plan_epoch};
+use adamix_data::Encoding;
 use adamix_keys::Key;
 use adamix_models::encoder::SequenceClassifier;
 use adamix_models::hub::fault;
@@ -14,13 +14,13 @@ use burn::tensor::Device;
 
 use super::adapted::Adapted;
 use super::base::Base;
-use super::data::{TaskData, number_of_steps};
+use super::data::TaskData;
 use super::driver::{Micros, Training};
 use super::evaluate::{Evaluator, Mode, Predictions};
-use super::schedule::learning_rate;
+use super::plan::Plan;
 use super::step::Trainer;
 use super::trace::StepTrace;
-use crate::config::{LastBatch, RunConfig};
+use crate::config::RunConfig;
 use crate::interrupt::Interrupt;
 use crate::run::{Measured, Metrics};
 
@@ -30,17 +30,18 @@ pub struct Classification<'a> {
     config: &'a RunConfig,
     trainer: &'a Trainer<'a>,
     measure: &'a Measure<'a>,
-    lengths: Vec<u32>,
+    plan: Plan<'a>,
 }
 
 impl<'a> Classification<'a> {
     /// What takes the steps and what measures them, put together.
     pub fn new(config: &'a RunConfig, trainer: &'a Trainer<'a>, measure: &'a Measure<'a>) -> Self {
+        let lengths = trainer.encodings.iter().map(|e| e.len() as u32).collect();
         Self {
             config,
             trainer,
             measure,
-            lengths: trainer.encodings.iter().map(|e| e.len() as u32).collect(),
+            plan: Plan::new(config, lengths),
         }
     }
 }
@@ -50,32 +51,19 @@ impl Training for Classification<'_> {
     type Predictions = Predictions;
 
     fn epochs(&self) -> usize {
-        self.config.schedule.epochs
+        self.plan.epochs()
     }
 
     fn steps(&self) -> usize {
-        number_of_steps(&self.config.schedule, self.lengths.len())
+        self.plan.steps()
     }
 
     fn epoch(&self, epoch: usize) -> Vec<Micros> {
-        let schedule = &self.config.schedule;
-        let key = Key::new(self.config.seed)
-            .purpose("data")
-            .fold(epoch as u64);
-        let order = self.config.input.epoch_order();
-        let mut batches = plan_epoch(&self.lengths, schedule.batch_size, order, key);
-        if self.config.input.last_batch == LastBatch::Repeat {
-            fill_batches(&mut batches, schedule.batch_size, self.lengths.len(), key);
-        }
-        batches
-            .chunks(schedule.accumulation)
-            .map(<[_]>::to_vec)
-            .collect()
+        self.plan.epoch(epoch)
     }
 
     fn rate(&self, step: usize) -> f64 {
-        let peak = self.config.optimizer.learning_rate;
-        learning_rate(&self.config.schedule, peak, step, self.steps())
+        self.plan.rate(step)
     }
 
     fn step(
