@@ -180,7 +180,7 @@ fn a_signal_saves_and_the_same_command_goes_on() {
     let fixture = Fixture::new();
     let long = |out: &Path| {
         let mut command = train(&fixture, out);
-        command.args(["--set", "schedule.epochs=12", "--set", "checkpoint.steps=0"]);
+        command.args(["--set", "schedule.epochs=30", "--set", "checkpoint.steps=0"]);
         command
     };
     let whole = fixture.path("whole");
@@ -197,7 +197,7 @@ fn a_signal_saves_and_the_same_command_goes_on() {
         std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut error).unwrap();
         assert_eq!(status.code(), Some(3), "{error}");
         assert!(
-            error.contains(&format!("stopped by SIG{name} after step")) && error.contains("of 72"),
+            error.contains(&format!("stopped by SIG{name} after step")) && error.contains("of 180"),
             "{error}"
         );
         assert!(!out.join("result.json").exists());

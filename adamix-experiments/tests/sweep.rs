@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::Instant;
 
 use adamix_keys::Key;
 use fixture::Fixture;
@@ -94,7 +94,10 @@ fn killed_workers_leave_the_table_of_an_undisturbed_sweep() {
     let fixture = Fixture::new();
     let file = sweep(&fixture, "grid", GRID);
     let (calm, rough) = (fixture.path("calm"), fixture.path("rough"));
+    let clock = Instant::now();
     succeeds(&mut run(&file, &calm, "2"));
+    // Kills come as often on a fast machine as on a slow one: in shares of what the undisturbed sweep took.
+    let share = clock.elapsed() / 100;
 
     let quietly = |command: &mut Command| -> Child {
         command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -103,7 +106,7 @@ fn killed_workers_leave_the_table_of_an_undisturbed_sweep() {
     let (mut kills, mut commands) = (0, 1);
     let mut command = quietly(&mut run(&file, &rough, "3"));
     for round in 0u64.. {
-        assert!(round < 5000, "the sweep does not come to an end");
+        assert!(round < 50_000, "the sweep does not come to an end");
         let key = Key::new(31).purpose("kill").fold(round);
         if let Some(exit) = command.try_wait().unwrap() {
             if exit.success() {
@@ -115,15 +118,14 @@ fn killed_workers_leave_the_table_of_an_undisturbed_sweep() {
         }
         if kills < 24 && kill_a_worker(&rough, key) {
             kills += 1;
-            if kills % 8 == 0 {
+            if kills % 4 == 0 {
                 command.kill().unwrap();
             }
         }
-        let pause = 40 + key.purpose("pause").below(160) as u64;
-        std::thread::sleep(Duration::from_millis(pause));
+        std::thread::sleep(share + share * key.purpose("pause").below(3) as u32);
     }
     println!("{kills} workers killed, {commands} commands");
-    assert!(kills >= 10 && commands >= 2);
+    assert!(kills >= 4 && commands >= 2);
 
     let (calm, rough) = (calm.join("sweeps/grid"), rough.join("sweeps/grid"));
     assert_eq!(counts(&rough), BTreeMap::from([("done".to_owned(), 24)]));
