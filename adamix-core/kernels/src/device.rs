@@ -4,10 +4,22 @@ use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Tensor};
 use burn_flex::FlexDevice;
 
+/// Whether the kernels read a tensor as a weight: on the same backend, in 32-bit floats or, if it is frozen, in
+/// `bf16`.
+pub(crate) fn is_fused_weight(tensor: &Tensor<2>) -> bool {
+    match tensor.dtype() {
+        DType::BF16 => is_on_flex(tensor) && !tensor.is_tracked(),
+        _ => is_fused(tensor),
+    }
+}
+
+fn is_on_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
+    *tensor.device().as_dispatch() == DispatchDevice::Flex(FlexDevice)
+}
+
 /// Whether a tensor lives on the CPU backend `flex` (with or without autodiff) in 32-bit floats.
 pub(crate) fn is_fused<const D: usize>(tensor: &Tensor<D>) -> bool {
-    tensor.dtype() == DType::F32
-        && *tensor.device().as_dispatch() == DispatchDevice::Flex(FlexDevice)
+    tensor.dtype() == DType::F32 && is_on_flex(tensor)
 }
 
 #[cfg(test)]

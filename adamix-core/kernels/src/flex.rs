@@ -1,5 +1,6 @@
 //! In and out of the CPU backend's tensors.
 
+use crate::gemm::{Element, Matrix};
 use burn::backend::TensorMetadata;
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
@@ -47,4 +48,16 @@ pub(crate) fn rows(tensor: &FlexTensor) -> (usize, usize) {
     let units = shape[shape.num_dims() - 1];
     let rows = shape[..shape.num_dims() - 1].iter().product();
     (rows, units)
+}
+
+/// A two-dimensional tensor without negative strides, as it lies in its storage.
+///
+/// # Panics
+/// If a stride is negative.
+pub(crate) fn matrix<'a, E: Element>(tensor: &FlexTensor, storage: &'a [E]) -> Matrix<'a, E> {
+    let layout = tensor.layout();
+    let stride = |i: usize| usize::try_from(layout.strides()[i]).expect("no negative stride");
+    let dims = [layout.shape()[0], layout.shape()[1]];
+    let data = &storage[layout.start_offset()..];
+    Matrix::strided(data, dims, [stride(0), stride(1)])
 }

@@ -1,25 +1,45 @@
 //! Matrix products on slices, with any strides.
 //!
-//! The `gemm` crate splits work between threads by blocks of the result; the blocks, and the order in
-//! which a block's products are added, depend on the shapes alone. So the number of threads does not
-//! change a result (a test holds this).
+//! The right side is packed first, by all threads together; then each task takes a block of rows of the left
+//! side through all of it, tile by tile. Weights stored in `bf16` are widened as they are packed; where the
+//! processor multiplies `bf16` itself, the left side is rounded to it instead. The order of a sum depends on
+//! the shapes alone, so the number of threads does not change a result (a test holds this).
 
-use burn_flex::FlexTensor;
+mod pack;
+mod tile;
+
+pub(crate) use pack::Element;
+
+use core::ops::Range;
 use gemm::Parallelism;
+use pack::{DEPTH, pack, panels, units};
+use rayon::prelude::*;
+use tile::Tile;
+
+/// Rows of the result that a task computes, at most: their part of the left side stays in the cache of a core.
+const HEIGHT: usize = 96;
+/// Parts that the rows are cut into, at least, where there are enough.
+const TASKS: usize = 8;
+/// Elements of the right side that are packed at a time.
+const PACKED: usize = 1 << 22;
+/// Products below which a call stays on its thread: waking another costs more.
+const SERIAL: usize = 1 << 19;
+/// The most elements of a tile.
+const LARGEST: usize = 12 * 32;
 
 /// A matrix that lies in a slice.
 #[derive(Clone, Copy)]
-pub(crate) struct Matrix<'a> {
-    data: &'a [f32],
+pub(crate) struct Matrix<'a, E = f32> {
+    data: &'a [E],
     rows: usize,
     columns: usize,
     row_stride: usize,
     column_stride: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, E: Element> Matrix<'a, E> {
     /// A matrix in row-major order at the start of a slice.
-    pub(crate) fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub(crate) fn new(data: &'a [E], rows: usize, columns: usize) -> Self {
         Self::strided(data, [rows, columns], [columns, 1])
     }
 
@@ -27,11 +47,7 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// If an element would lie outside the slice.
-    pub(crate) fn strided(
-        data: &'a [f32],
-        [rows, columns]: [usize; 2],
-        strides: [usize; 2],
-    ) -> Self {
+    pub(crate) fn strided(data: &'a [E], [rows, columns]: [usize; 2], strides: [usize; 2]) -> Self {
         if rows > 0 && columns > 0 {
             let last = (rows - 1) * strides[0] + (columns - 1) * strides[1];
             assert!(last < data.len(), "a matrix reaches outside its slice");
@@ -45,18 +61,6 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// A two-dimensional tensor as it lies in memory, or `None` if a stride is negative.
-    pub(crate) fn of(tensor: &'a FlexTensor) -> Option<Self> {
-        let layout = tensor.layout();
-        let dims = [layout.shape()[0], layout.shape()[1]];
-        let strides = [
-            usize::try_from(layout.strides()[0]).ok()?,
-            usize::try_from(layout.strides()[1]).ok()?,
-        ];
-        let data = &tensor.storage::<f32>()[layout.start_offset()..];
-        Some(Self::strided(data, dims, strides))
-    }
-
     /// How far apart two rows of a column lie.
     pub(crate) fn row_stride(&self) -> usize {
         self.row_stride
@@ -68,7 +72,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// The data from the first element of a column on.
-    pub(crate) fn starting_at(&self, column: usize) -> &'a [f32] {
+    pub(crate) fn starting_at(&self, column: usize) -> &'a [E] {
         let start = (column * self.column_stride).min(self.data.len());
         &self.data[start..]
     }
@@ -79,6 +83,12 @@ impl<'a> Matrix<'a> {
 
     pub(crate) fn columns(&self) -> usize {
         self.columns
+    }
+
+    /// # Panics
+    /// If the element lies outside the slice.
+    fn at(&self, row: usize, column: usize) -> E {
+        self.data[row * self.row_stride + column * self.column_stride]
     }
 
     /// The transposed matrix, in place.
@@ -93,25 +103,164 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// What happens to the values already in the result.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Previous {
-    Overwrite,
-    Add,
+/// What a product is added to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Start<'a> {
+    /// Nothing.
+    Zero,
+    /// A row, to each row of the result.
+    Bias(&'a [f32]),
+    /// What the result holds.
+    Previous,
 }
 
-/// `out = a b` or `out += a b`, on all threads; `out` is in row-major order.
+/// `out = start + a b`, on all threads; `out` is in row-major order.
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub(crate) fn multiply(out: &mut [f32], a: Matrix, b: Matrix, previous: Previous) {
-    assert_eq!(out.len(), a.rows * b.columns, "the result's size");
-    let parallelism = Parallelism::Rayon(0);
-    // SAFETY: `out` holds `a.rows` rows of `b.columns` elements and is borrowed exclusively.
-    unsafe { multiply_at(out.as_mut_ptr(), b.columns, a, b, previous, parallelism) }
+pub(crate) fn multiply<E: Element>(out: &mut [f32], a: Matrix, b: Matrix<E>, start: Start) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use crate::simd::{SimdLevel, level, multiplies_bf16};
+        if E::HALF && multiplies_bf16() {
+            return multiply_by::<E, tile::Avx512Bf16>(out, a, b, start);
+        }
+        match level() {
+            SimdLevel::Avx512 => return multiply_by::<E, tile::Avx512>(out, a, b, start),
+            SimdLevel::Avx2 => return multiply_by::<E, tile::Avx2>(out, a, b, start),
+            SimdLevel::Portable => {}
+        }
+    }
+    multiply_by::<E, tile::Portable>(out, a, b, start);
 }
 
-/// [`multiply`] on the calling thread, into rows that lie `row_stride` elements apart.
+/// [`multiply`] by tiles that the processor must have.
+fn multiply_by<E: Element, T: Tile>(out: &mut [f32], a: Matrix, b: Matrix<E>, start: Start) {
+    assert_eq!(a.columns, b.rows, "the inner dimensions of a product");
+    assert_eq!(out.len(), a.rows * b.columns, "the result's size");
+    if let Start::Bias(bias) = start {
+        assert_eq!(bias.len(), b.columns, "the bias of a product");
+    }
+    if out.is_empty() {
+        return;
+    }
+    let height = a.rows.div_ceil(TASKS).next_multiple_of(T::ROWS).min(HEIGHT);
+    let width = (PACKED / b.rows.max(1)).next_multiple_of(T::COLUMNS);
+    let to = Target(out.as_mut_ptr());
+    for first in (0..b.columns).step_by(width) {
+        let columns = first..(first + width).min(b.columns);
+        let panels = panels::<E, T>(b, columns.clone());
+        let product = Product {
+            a,
+            panels: &panels,
+            columns,
+            start,
+            to,
+            stride: b.columns,
+        };
+        let rows = |task: usize| task * height..((task + 1) * height).min(a.rows);
+        let tasks = a.rows.div_ceil(height);
+        if a.rows * b.rows * b.columns < SERIAL {
+            (0..tasks).for_each(|task| product.block::<T>(rows(task), &mut Vec::new()));
+        } else {
+            let tasks = (0..tasks).into_par_iter();
+            tasks.for_each_init(Vec::new, |left, task| product.block::<T>(rows(task), left));
+        }
+    }
+}
+
+/// The first element of a result that tasks write apart from each other.
+#[derive(Clone, Copy)]
+struct Target(*mut f32);
+
+// SAFETY: each task of `multiply_by` writes its own rows, within a result that is borrowed exclusively.
+unsafe impl Send for Target {}
+// SAFETY: as above.
+unsafe impl Sync for Target {}
+
+/// Some columns of a product.
+struct Product<'a> {
+    a: Matrix<'a>,
+    panels: &'a [u32],
+    columns: Range<usize>,
+    start: Start<'a>,
+    to: Target,
+    stride: usize,
+}
+
+impl Product<'_> {
+    /// Computes these columns of some rows; `left` is scratch.
+    fn block<T: Tile>(&self, rows: Range<usize>, left: &mut Vec<u32>) {
+        const { assert!(T::ROWS * T::COLUMNS <= LARGEST) };
+        let wide = self.columns.len().next_multiple_of(T::COLUMNS);
+        let depth = self.a.columns;
+        // A product without depth still writes what it starts from.
+        for first in (0..depth.max(1)).step_by(DEPTH) {
+            let steps = first..(first + DEPTH).min(depth);
+            let count = units::<T>(steps.len());
+            left.clear();
+            left.resize(rows.len().div_ceil(T::ROWS) * count * T::ROWS, 0);
+            let tiles = rows.clone().step_by(T::ROWS);
+            for (out, top) in left.chunks_exact_mut((count * T::ROWS).max(1)).zip(tiles) {
+                let rows = top..(top + T::ROWS).min(rows.end);
+                pack::<f32, T>(out, T::ROWS, self.a.transposed(), steps.clone(), rows);
+            }
+            let right = &self.panels[units::<T>(first) * wide..];
+            for (panel, column) in self.columns.clone().step_by(T::COLUMNS).enumerate() {
+                let right = &right[panel * count * T::COLUMNS..][..count * T::COLUMNS];
+                for (tile, top) in rows.clone().step_by(T::ROWS).enumerate() {
+                    let left = &left[tile * count * T::ROWS..][..count * T::ROWS];
+                    let size = [rows.end - top, self.columns.end - column];
+                    self.tile::<T>([left, right], first == 0, [top, column], size);
+                }
+            }
+        }
+    }
+
+    /// Computes the tile at a row and column; `size` is what is left of the result from there on.
+    fn tile<T: Tile>(
+        &self,
+        [left, right]: [&[u32]; 2],
+        is_first: bool,
+        [row, column]: [usize; 2],
+        size: [usize; 2],
+    ) {
+        static NOTHING: [f32; LARGEST] = [0.0; LARGEST];
+        let depth = right.len() / T::COLUMNS;
+        let (left, right) = (left.as_ptr(), right.as_ptr());
+        // SAFETY: the element lies in the result, of which this task has the rows to itself.
+        let to = unsafe { self.to.0.add(row * self.stride + column) };
+        let (from, from_stride) = match self.start {
+            Start::Zero if is_first => (NOTHING.as_ptr(), 0),
+            Start::Bias(bias) if is_first => (bias[column..].as_ptr(), 0),
+            _ => (to.cast_const(), self.stride),
+        };
+        let [height, width] = [size[0].min(T::ROWS), size[1].min(T::COLUMNS)];
+        // SAFETY: `multiply` has found the instructions, the operands are packed to `depth`, and a whole tile
+        // lies in the result (and in the bias or zeros it starts from); at its edges, in a buffer.
+        unsafe {
+            if [height, width] == [T::ROWS, T::COLUMNS] {
+                return T::run(depth, left, right, from, to, [from_stride, self.stride]);
+            }
+            let mut edge = [0f32; LARGEST];
+            for i in 0..height {
+                for j in 0..width {
+                    edge[i * T::COLUMNS + j] = *from.add(i * from_stride + j);
+                }
+            }
+            let place = edge.as_mut_ptr();
+            T::run(depth, left, right, place, place, [T::COLUMNS; 2]);
+            for i in 0..height {
+                for j in 0..width {
+                    *to.add(i * self.stride + j) = edge[i * T::COLUMNS + j];
+                }
+            }
+        }
+    }
+}
+
+/// A small product on the calling thread, into rows that lie `row_stride` elements apart; on top of what they
+/// hold with `adds`.
 ///
 /// # Safety
 /// All elements `i * row_stride + j` after `out`, for `i < a.rows` and `j < b.columns`, must be valid to
@@ -121,19 +270,7 @@ pub(crate) unsafe fn multiply_here(
     row_stride: usize,
     a: Matrix,
     b: Matrix,
-    previous: Previous,
-) {
-    // SAFETY: the caller's promise.
-    unsafe { multiply_at(out, row_stride, a, b, previous, Parallelism::None) }
-}
-
-unsafe fn multiply_at(
-    out: *mut f32,
-    row_stride: usize,
-    a: Matrix,
-    b: Matrix,
-    previous: Previous,
-    parallelism: Parallelism,
+    adds: bool,
 ) {
     assert_eq!(a.columns, b.rows, "the inner dimensions of a product");
     // SAFETY: `Matrix` has checked that every element of `a` and `b` lies in its slice; the caller answers
@@ -146,7 +283,7 @@ unsafe fn multiply_at(
             out,
             1,
             row_stride as isize,
-            previous == Previous::Add,
+            adds,
             a.data.as_ptr(),
             a.column_stride as isize,
             a.row_stride as isize,
@@ -158,54 +295,10 @@ unsafe fn multiply_at(
             false,
             false,
             false,
-            parallelism,
+            Parallelism::None,
         );
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::reference::{matrix_product, values, wide};
-
-    #[test]
-    fn products_of_views_agree_with_the_reference() {
-        for (m, k, n) in [
-            (1, 1, 1),
-            (1, 9, 5),
-            (5, 1, 3),
-            (7, 13, 1),
-            (33, 65, 17),
-            (3, 0, 2),
-        ] {
-            let (a, b) = (values(1, m * k, 1.0), values(2, k * n, 1.0));
-            let expected = matrix_product(&wide(&a), &wide(&b), [m, k, n]);
-            let mut out = vec![f32::NAN; m * n];
-            let (a, b) = (Matrix::new(&a, m, k), Matrix::new(&b, k, n));
-            multiply(&mut out, a, b, Previous::Overwrite);
-            multiply(&mut out, a, b, Previous::Add);
-            for (o, e) in out.iter().zip(&expected) {
-                assert!((f64::from(*o) - 2.0 * e).abs() < 1e-5, "{m} {k} {n}");
-            }
-            let mut turned = vec![f32::NAN; m * n];
-            multiply(
-                &mut turned,
-                b.transposed(),
-                a.transposed(),
-                Previous::Overwrite,
-            );
-            for i in 0..m {
-                for j in 0..n {
-                    let error = f64::from(turned[j * m + i]) - expected[i * n + j];
-                    assert!(error.abs() < 1e-5, "transposed {m} {k} {n}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    #[should_panic(expected = "outside its slice")]
-    fn a_matrix_must_lie_in_its_slice() {
-        Matrix::strided(&[0.0; 5], [2, 3], [3, 1]);
-    }
-}
+mod tests;

@@ -1,24 +1,25 @@
 //! `y = x W + b`, with nothing saved and nothing computed for frozen parameters.
 
 use crate::columns::column_sums;
-use crate::device::is_fused;
+use crate::device::{is_fused, is_fused_weight};
 use crate::few_rows;
-use crate::flex::{rows, slice, tensor, uninitialised};
-use crate::gemm::{Matrix, Previous, multiply};
+use crate::flex::{matrix, rows, slice, tensor, uninitialised};
+use crate::gemm::{Element, Matrix, Start, multiply};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Shape, Tensor};
+use burn::tensor::{DType, Shape, Tensor};
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
+use half::bf16;
 
 /// Multiplies the last dimension of `x` by a weight and adds a bias.
 ///
 /// The leading dimensions are flattened: one large product instead of one per batch element. Each of
 /// the three gradients is computed only if its tensor is tracked; `x` is kept for the backward pass
-/// only if the weight is tracked.
+/// only if the weight is tracked. A frozen weight may be stored in `bf16`, for half the memory: it is widened as
+/// it is read (or multiplied as it is by a processor that can, which rounds `x` too), and sums are in 32 bits.
 ///
 /// # Shapes
 /// - `x`: `[..., in]`, `weight`: `[in, out]` (a transposed view will do), `bias`: `[out]`
@@ -44,7 +45,7 @@ pub fn linear<const D: usize>(
             "linear: bias and columns of the weight"
         );
     }
-    if !(is_fused(&x) && is_fused(&weight) && bias.as_ref().is_none_or(is_fused)) {
+    if !(is_fused(&x) && is_fused_weight(&weight) && bias.as_ref().is_none_or(is_fused)) {
         return composed(x, weight, bias);
     }
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
@@ -64,6 +65,10 @@ pub(crate) fn composed<const D: usize>(
     let [input, output] = weight.dims();
     let rows = dims[..D - 1].iter().product::<usize>();
     dims[D - 1] = output;
+    let weight = match weight.dtype() == x.dtype() {
+        true => weight,
+        false => weight.cast(x.dtype()),
+    };
     let mut y = x.reshape([rows, input]).matmul(weight);
     if let Some(bias) = bias {
         y = y + bias.unsqueeze();
@@ -116,7 +121,7 @@ impl LinearOps for Flex {
             &mut buffer,
             Matrix::new(slice(&x), count, input).transposed(),
             Matrix::new(slice(&gradient), count, output),
-            Previous::Overwrite,
+            Start::Zero,
         );
         tensor(buffer, Shape::from([input, output]))
     }
@@ -135,43 +140,43 @@ enum Side {
     Transposed,
 }
 
+impl Side {
+    fn of<E: Element>(self, weight: Matrix<'_, E>) -> Matrix<'_, E> {
+        match self {
+            Self::Right => weight,
+            Self::Transposed => weight.transposed(),
+        }
+    }
+}
+
 /// `x W` or `x Wᵀ` over the last dimension, plus a bias.
 fn product(x: FlexTensor, weight: FlexTensor, bias: Option<&[f32]>, side: Side) -> FlexTensor {
     let x = x.to_contiguous();
-    let weight = match Matrix::of(&weight) {
-        Some(_) => weight,
-        None => weight.to_contiguous(),
-    };
-    let matrix = Matrix::of(&weight).expect("a contiguous tensor has no negative stride");
-    let (columns, matrix) = match side {
-        Side::Right => (weight.shape()[1], matrix),
-        Side::Transposed => (weight.shape()[0], matrix.transposed()),
+    let weight = match weight.layout().strides().iter().all(|stride| *stride >= 0) {
+        true => weight,
+        false => weight.to_contiguous(),
     };
     let (count, input) = rows(&x);
     let mut shape = x.shape();
     let last = shape.num_dims() - 1;
-    shape[last] = columns;
-    if few_rows::serves(count, &matrix) {
-        // SAFETY: the product assigns every element.
-        let mut buffer = unsafe { uninitialised(count * columns) };
-        few_rows::multiply(&mut buffer, slice(&x), matrix, bias);
-        return tensor(buffer, shape);
+    shape[last] = weight.shape()[match side {
+        Side::Right => 1,
+        Side::Transposed => 0,
+    }];
+    // SAFETY: the product assigns every element.
+    let mut buffer = unsafe { uninitialised(count * shape[last]) };
+    let left = Matrix::new(slice(&x), count, input);
+    let start = bias.map_or(Start::Zero, Start::Bias);
+    if weight.dtype() == DType::BF16 {
+        let weight = matrix(&weight, weight.storage::<bf16>());
+        multiply(&mut buffer, left, side.of(weight), start);
+    } else {
+        let weight = side.of(matrix(&weight, weight.storage::<f32>()));
+        match few_rows::serves(count, &weight) {
+            true => few_rows::multiply(&mut buffer, slice(&x), weight, bias),
+            false => multiply(&mut buffer, left, weight, start),
+        }
     }
-    // SAFETY: either the bias fills the buffer or the product assigns every element.
-    let mut buffer = unsafe { uninitialised(count * columns) };
-    let mut previous = Previous::Overwrite;
-    if let Some(bias) = bias {
-        previous = Previous::Add;
-        buffer
-            .par_chunks_mut((64 * columns).max(1))
-            .for_each(|block| {
-                block
-                    .chunks_exact_mut(columns)
-                    .for_each(|row| row.copy_from_slice(bias));
-            });
-    }
-    let x_matrix = Matrix::new(slice(&x), count, input);
-    multiply(&mut buffer, x_matrix, matrix, previous);
     tensor(buffer, shape)
 }
 
@@ -372,6 +377,45 @@ mod tests {
         let flipped = w.flip([0]);
         let expected = host(&composed(x.clone(), flipped.clone(), None));
         close(&linear(x, flipped, None), &expected, 1e-6);
+    }
+
+    #[test]
+    fn a_frozen_weight_in_half_precision_is_the_rounded_one() {
+        let rows = 40;
+        let (x, w) = (values(1, rows * 30, 1.0), values(2, 30 * 50, 1.0));
+        let (b, g) = (values(3, 50, 1.0), values(4, rows * 50, 1.0));
+        let half = plain::<2>(&w, [30, 50]).cast(DType::BF16);
+        let outcome = |weight: Tensor<2>| {
+            let x = leaf(&x, [rows, 30]);
+            let y = linear(x.clone(), weight.autodiff(), Some(plain(&b, [50])));
+            let gradients = (y.clone() * plain(&g, [rows, 50]).autodiff())
+                .sum()
+                .backward();
+            (host(&y), host(&x.grad(&gradients).unwrap()))
+        };
+        let (y, dx) = outcome(half.clone());
+        let expected = outcome(half.clone().cast(DType::F32));
+        // Processors that multiply bf16 round the left side too: to 8 bits, in sums of 30 and 50.
+        for (found, expected) in y.iter().zip(&expected.0).chain(dx.iter().zip(&expected.1)) {
+            assert!(
+                (found - expected).abs() < 0.05,
+                "{found} instead of {expected}"
+            );
+        }
+        let double = plain::<2>(&x, [rows, 30]).cast(DType::F64);
+        close(
+            &linear(double, half, None).cast(DType::F32),
+            &{
+                let bias = |i: usize| f64::from(b[i % 50]);
+                expected
+                    .0
+                    .iter()
+                    .enumerate()
+                    .map(|(i, y)| y - bias(i))
+                    .collect::<Vec<_>>()
+            },
+            1e-5,
+        );
     }
 
     #[test]

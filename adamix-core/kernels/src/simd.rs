@@ -88,6 +88,12 @@ fn test_limit() -> SimdLevel {
     SimdLevel::Avx512
 }
 
+/// Whether products of `bf16` are one instruction that the kernels may use.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn multiplies_bf16() -> bool {
+    level() == SimdLevel::Avx512 && avx512_bf16()
+}
+
 #[cfg(target_arch = "x86_64")]
 fn avx512_bf16() -> bool {
     is_x86_feature_detected!("avx512bf16")

@@ -9,7 +9,7 @@
 use super::Settings;
 use crate::dropout::Chance;
 use crate::flex::{slice, strided, tensor, uninitialised};
-use crate::gemm::{Matrix, Previous, multiply_here};
+use crate::gemm::{Matrix, multiply_here};
 use crate::math::{dot, exp, fma, max, sum};
 use crate::simd::multiversion;
 use adamix_keys::mask;
@@ -197,17 +197,10 @@ impl Cursor {
     ///
     /// # Safety
     /// No other thread may use this head meanwhile, and the target must be alive.
-    unsafe fn product(
-        &self,
-        head: [usize; 2],
-        first: usize,
-        a: Matrix,
-        b: Matrix,
-        previous: Previous,
-    ) {
+    unsafe fn product(&self, head: [usize; 2], first: usize, a: Matrix, b: Matrix, adds: bool) {
         assert!(first + a.rows() <= self.tokens && b.columns() == self.sizes.head_dim);
         // SAFETY: the rows lie in this head's part of the buffer, as just checked.
-        unsafe { multiply_here(self.row(head, first), self.row_stride(), a, b, previous) }
+        unsafe { multiply_here(self.row(head, first), self.row_stride(), a, b, adds) }
     }
 
     /// Writes zeros to the rows of a head from `first` on.
@@ -285,7 +278,7 @@ pub(super) fn forward(
                 let weights = Matrix::new(scores, count, keys);
                 let values = v.rows(head, 0, keys);
                 // SAFETY: this task alone writes this head; the target outlives the loop.
-                unsafe { cursor.product(head, first, weights, values, Previous::Overwrite) };
+                unsafe { cursor.product(head, first, weights, values, false) };
             }
         });
     let shape = Shape::from([sizes.batch, sizes.heads, sizes.queries, 2]);
@@ -324,7 +317,7 @@ pub(super) fn backward(
                 let bias = bias(&padding[head[0] * sizes.keys..][..sizes.keys]);
                 let attended = bias.len();
                 let dropout = head_dropout(settings, head);
-                let mut previous = Previous::Overwrite;
+                let mut adds = false;
                 // From the last block, which sees the most keys.
                 for (first, count) in sizes.blocks().rev() {
                     let keys = sizes.visible(first + count - 1, attended);
@@ -350,17 +343,11 @@ pub(super) fn backward(
                     let queries = q.rows(head, first, count);
                     // SAFETY: this task alone writes this head; the targets outlive the loop.
                     unsafe {
-                        dq.product(
-                            head,
-                            first,
-                            slopes,
-                            k.rows(head, 0, keys),
-                            Previous::Overwrite,
-                        );
-                        dk.product(head, 0, slopes.transposed(), queries, previous);
-                        dv.product(head, 0, weights, upstream, previous);
+                        dq.product(head, first, slopes, k.rows(head, 0, keys), false);
+                        dk.product(head, 0, slopes.transposed(), queries, adds);
+                        dv.product(head, 0, weights, upstream, adds);
                     }
-                    previous = Previous::Add;
+                    adds = true;
                 }
                 // SAFETY: as above.
                 unsafe {
@@ -388,7 +375,7 @@ fn raw_scores(
 fn multiply_rows(out: &mut [f32], a: Matrix, b: Matrix) {
     assert_eq!(out.len(), a.rows() * b.columns());
     // SAFETY: the buffer is borrowed exclusively and has the size of the product.
-    unsafe { multiply_here(out.as_mut_ptr(), b.columns(), a, b, Previous::Overwrite) }
+    unsafe { multiply_here(out.as_mut_ptr(), b.columns(), a, b, false) }
 }
 
 multiversion! {
