@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor, TensorData};
+use burn::tensor::{DType, Gradients, Tensor, TensorData};
 use thiserror::Error;
 
 /// A module whose parameters have Hugging Face names.
@@ -288,6 +288,25 @@ pub fn set_trainable<M: Named>(module: M, trainable: impl Fn(&ParameterInfo) -> 
     replace(module, Set(trainable)).0
 }
 
+/// Stores those of the wanted parameters that training does not move in `bf16`, for half the memory. Only
+/// weights that [`adamix_kernels::linear`] multiplies by can be.
+pub fn halve_frozen<M: Named>(module: M, wanted: impl Fn(&ParameterInfo) -> bool) -> M {
+    struct Halve<F>(F);
+    impl<F: Fn(&ParameterInfo) -> bool> Replace for Halve<F> {
+        fn replace<const D: usize>(
+            &mut self,
+            info: ParameterInfo,
+            param: Param<Tensor<D>>,
+        ) -> Param<Tensor<D>> {
+            match !info.trainable && (self.0)(&info) {
+                true => param.map(|value| value.cast(DType::BF16)),
+                false => param,
+            }
+        }
+    }
+    replace(module, Halve(wanted)).0
+}
+
 /// Puts values in file layout into the parameters of their names; all others stay.
 ///
 /// # Errors
@@ -388,6 +407,26 @@ mod tests {
         assert_ne!(export(&other, |_| true), values);
         let other = assign(other, values.clone()).unwrap();
         assert_eq!(export(&other, |_| true), values);
+    }
+
+    #[test]
+    fn frozen_weights_are_halved_and_trained_ones_stay() {
+        let device = Device::flex().autodiff();
+        let mixture = BottleneckConfig::new(2).init(8, Key::new(1), &device);
+        let before = export(&mixture, |_| true);
+        let mixture = set_trainable(mixture, |info| info.name.starts_with("up."));
+        let mixture = halve_frozen(mixture, |info| info.shape.len() == 2);
+        let types = |bank: &crate::bank::Bank| bank.experts[0].weight.val().dtype();
+        assert_eq!(types(&mixture.down), DType::BF16);
+        assert_eq!(types(&mixture.up), DType::F32);
+        for (name, after) in export(&mixture, |_| true) {
+            for (a, b) in after.values.iter().zip(&before[&name].values) {
+                let halved = name.starts_with("down.") && name.ends_with("weight");
+                // Eight bits of mantissa, rounded.
+                let tolerance = if halved { b.abs() / 256.0 } else { 0.0 };
+                assert!((a - b).abs() <= tolerance, "{name}: {a} {b}");
+            }
+        }
     }
 
     #[test]

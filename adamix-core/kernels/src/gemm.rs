@@ -22,6 +22,9 @@ const HEIGHT: usize = 96;
 const TASKS: usize = 8;
 /// Elements of the right side that are packed at a time.
 const PACKED: usize = 1 << 22;
+/// Columns of a result that is narrow: packing the left side would cost as much as the product, so one that
+/// reads it in place has it.
+const NARROW: usize = 32;
 /// Products below which a call stays on its thread: waking another costs more.
 const SERIAL: usize = 1 << 19;
 /// The most elements of a tile.
@@ -119,6 +122,11 @@ pub(crate) enum Start<'a> {
 /// # Panics
 /// If the shapes do not fit.
 pub(crate) fn multiply<E: Element>(out: &mut [f32], a: Matrix, b: Matrix<E>, start: Start) {
+    if b.columns <= NARROW
+        && let Some(b) = E::full(b)
+    {
+        return multiply_narrow(out, a, b, start);
+    }
     #[cfg(target_arch = "x86_64")]
     {
         use crate::simd::{SimdLevel, level, multiplies_bf16};
@@ -132,6 +140,28 @@ pub(crate) fn multiply<E: Element>(out: &mut [f32], a: Matrix, b: Matrix<E>, sta
         }
     }
     multiply_by::<E, tile::Portable>(out, a, b, start);
+}
+
+/// [`multiply`] with few columns.
+fn multiply_narrow(out: &mut [f32], a: Matrix, b: Matrix, start: Start) {
+    assert_eq!(out.len(), a.rows * b.columns, "the result's size");
+    if let Start::Bias(bias) = start {
+        assert_eq!(bias.len(), b.columns, "the bias of a product");
+        let rows = out.chunks_exact_mut(bias.len().max(1));
+        rows.for_each(|row| row.copy_from_slice(bias));
+    }
+    let adds = !matches!(start, Start::Zero);
+    // SAFETY: `out` holds `a.rows` rows of `b.columns` elements and is borrowed exclusively.
+    unsafe {
+        multiply_in_place(
+            out.as_mut_ptr(),
+            b.columns,
+            a,
+            b,
+            adds,
+            Parallelism::Rayon(0),
+        )
+    }
 }
 
 /// [`multiply`] by tiles that the processor must have.
@@ -272,6 +302,19 @@ pub(crate) unsafe fn multiply_here(
     b: Matrix,
     adds: bool,
 ) {
+    // SAFETY: the caller's promise.
+    unsafe { multiply_in_place(out, row_stride, a, b, adds, Parallelism::None) }
+}
+
+/// A product by the `gemm` crate, which reads the left side where it lies.
+unsafe fn multiply_in_place(
+    out: *mut f32,
+    row_stride: usize,
+    a: Matrix,
+    b: Matrix,
+    adds: bool,
+    parallelism: Parallelism,
+) {
     assert_eq!(a.columns, b.rows, "the inner dimensions of a product");
     // SAFETY: `Matrix` has checked that every element of `a` and `b` lies in its slice; the caller answers
     // for `out`.
@@ -295,7 +338,7 @@ pub(crate) unsafe fn multiply_here(
             false,
             false,
             false,
-            Parallelism::None,
+            parallelism,
         );
     }
 }

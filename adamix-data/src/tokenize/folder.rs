@@ -23,6 +23,15 @@ const MAX_GROWTH: f64 = 1000.0;
 /// What GPT-2 uses where others have several special tokens.
 const END_OF_TEXT: &str = "<|endoftext|>";
 
+/// All files that a tokenizer may be made from.
+const FILES: [&str; 5] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+];
+
 /// Opens the tokenizer of a folder.
 pub(super) fn open(folder: &Path) -> Result<Tokenizer, DataError> {
     let file = |name: &str| {
@@ -81,6 +90,7 @@ pub(super) fn open(folder: &Path) -> Result<Tokenizer, DataError> {
     Ok(Tokenizer {
         inner,
         folder: folder.into(),
+        hash: hash(folder)?,
         pad_id,
         cls_id,
         sep_id,
@@ -88,6 +98,21 @@ pub(super) fn open(folder: &Path) -> Result<Tokenizer, DataError> {
         begin_id,
         end_id,
     })
+}
+
+/// The hash of the names and contents of a folder's tokenizer files.
+fn hash(folder: &Path) -> Result<blake3::Hash, DataError> {
+    let mut hasher = blake3::Hasher::new();
+    for name in FILES {
+        let path = folder.join(name);
+        if path.is_file() {
+            let bytes = bounded(&path)?;
+            hasher.update(name.as_bytes());
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(&bytes);
+        }
+    }
+    Ok(hasher.finalize())
 }
 
 /// Refuses a `tokenizer.json` whose normalizer would fill the memory with a short text.

@@ -1,6 +1,9 @@
 //! Texts to token ids, as `transformers` does it with the same folder.
 
+mod cache;
 mod folder;
+
+pub use cache::Cache;
 
 use std::path::{Path, PathBuf};
 
@@ -39,6 +42,8 @@ impl Encoding {
 pub struct Tokenizer {
     inner: Inner,
     folder: PathBuf,
+    /// Of the files it was made from.
+    hash: blake3::Hash,
     /// The token batches are filled with.
     pub pad_id: u32,
     /// The token that opens a sequence.

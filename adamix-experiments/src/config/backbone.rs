@@ -13,6 +13,18 @@ pub struct Backbone {
     pub train_pooler: bool,
     /// Every dropout of backbone and head while training.
     pub dropout: f64,
+    /// What the weights of its frozen maps are stored in while the run computes.
+    pub precision: Precision,
+}
+
+/// What the weights of frozen maps are stored in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// The upper halves of these: half the memory. Sums stay in 32 bits.
+    Bf16,
 }
 
 impl Default for Backbone {
@@ -21,6 +33,7 @@ impl Default for Backbone {
             pooling: Pooling::Pooler,
             train_pooler: false,
             dropout: 0.1,
+            precision: Precision::F32,
         }
     }
 }

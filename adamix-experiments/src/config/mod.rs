@@ -19,7 +19,7 @@ mod routing;
 mod schedule;
 
 pub use adaptation::Adaptation;
-pub use backbone::Backbone;
+pub use backbone::{Backbone, Precision};
 pub use checkpoint::Checkpoint;
 pub use custom::Custom;
 pub use dotted::{dotted, overlay, plain, put};

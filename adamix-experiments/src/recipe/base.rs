@@ -1,5 +1,6 @@
 //! The base model of a run, and what is put on it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use adamix_core::parameter;
@@ -17,7 +18,8 @@ use burn::tensor::Device;
 
 use super::adapted::Adapted;
 use super::served::pooling_named;
-use crate::config::RunConfig;
+use super::tokens;
+use crate::config::{Precision, RunConfig};
 use crate::embedded;
 
 /// A Hugging Face folder, opened.
@@ -74,7 +76,10 @@ impl Base {
     /// # Errors
     /// If a text cannot be encoded, or the tokenizer is another model's: it has ids that this model lacks.
     pub fn encode(&self, examples: &[Example], max_length: usize) -> Result<Vec<Encoding>> {
-        let encodings = self.tokenizer.encode_all(examples, max_length)?;
+        let encodings = match tokens::cache() {
+            Some(cache) => cache.encode_all(&self.tokenizer, examples, max_length)?,
+            None => self.tokenizer.encode_all(examples, max_length)?,
+        };
         let rows = self.config.vocab_size;
         for (example, encoding) in examples.iter().zip(&encodings) {
             if let Some(id) = encoding.ids.iter().find(|id| **id as usize >= rows) {
@@ -104,7 +109,7 @@ impl Base {
         };
         let model = classifier.load(&self.weights, key.purpose("head"), false, device)?;
         let model = adapt_classifier(model, config, key.purpose("mixture"), device)?;
-        Ok(Adapted::new(model))
+        Ok(Adapted::new(stored(model, config.backbone.precision)))
     }
 
     /// The model with an adapter from disk on it.
@@ -163,6 +168,21 @@ pub fn adapt<M: Adaptable>(model: M, config: &RunConfig, key: Key, device: &Devi
     let model = model.attach(&adaptation.attachments(), layers, key, device)?;
     let model = model.route(config.routing.policy()?.as_ref(), key, device)?;
     Ok(model.train_base(&adaptation.unfrozen(), layers)?)
+}
+
+/// The model with its frozen maps stored as the config says. Norms, tables and all that is trained stay in 32
+/// bits.
+pub fn stored<M: Adaptable>(model: M, precision: Precision) -> M {
+    match precision {
+        Precision::F32 => model,
+        Precision::Bf16 => {
+            let maps: BTreeSet<String> = affine_modules(&model).into_iter().collect();
+            parameter::halve_frozen(model, |info| {
+                let module = info.name.strip_suffix(".weight");
+                module.is_some_and(|module| maps.contains(module))
+            })
+        }
+    }
 }
 
 /// The same for a classifier, whose pooler is trained if it is read and the config or the method says so.

@@ -15,6 +15,7 @@ mod schedule;
 mod served;
 mod sitting;
 mod step;
+mod tokens;
 mod trace;
 mod train;
 mod update;

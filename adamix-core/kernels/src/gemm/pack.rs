@@ -16,6 +16,9 @@ pub(crate) trait Element: Copy + Send + Sync {
 
     fn wide(self) -> f32;
     fn half(self) -> bf16;
+
+    /// The matrix, if it is stored in 32 bits.
+    fn full(matrix: Matrix<'_, Self>) -> Option<Matrix<'_>>;
 }
 
 impl Element for f32 {
@@ -27,6 +30,10 @@ impl Element for f32 {
 
     fn half(self) -> bf16 {
         bf16::from_f32(self)
+    }
+
+    fn full(matrix: Matrix<'_, Self>) -> Option<Matrix<'_>> {
+        Some(matrix)
     }
 }
 
@@ -40,6 +47,10 @@ impl Element for bf16 {
 
     fn half(self) -> bf16 {
         self
+    }
+
+    fn full(_: Matrix<'_, Self>) -> Option<Matrix<'_>> {
+        None
     }
 }
 
@@ -69,7 +80,8 @@ pub(super) fn panels<E: Element, T: Tile>(b: Matrix<E>, columns: Range<usize>) -
 }
 
 /// Some columns of some rows of `m`, side by side row after row, `width` units apart. What they do not fill
-/// must be zero and stays so.
+/// must be zero and stays so. Inlined, so that the width is known.
+#[inline(always)]
 pub(super) fn pack<E: Element, T: Tile>(
     out: &mut [u32],
     width: usize,
@@ -97,8 +109,8 @@ pub(super) fn pack<E: Element, T: Tile>(
     } else if m.row_stride == 1 {
         for (place, column) in columns.enumerate() {
             let from = &m.data[column * m.column_stride..][rows.clone()];
-            for (out, x) in out[place..].iter_mut().step_by(width).zip(from) {
-                *out = x.wide().to_bits();
+            for (out, x) in out.chunks_exact_mut(width).zip(from) {
+                out[place] = x.wide().to_bits();
             }
         }
     } else {

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 
 use super::super::adapted::Adapted;
-use super::super::base::adapt;
+use super::super::base::{adapt, stored};
 use crate::config::RunConfig;
 
 /// A decoder's Hugging Face folder, opened.
@@ -80,7 +80,7 @@ impl DecoderBase {
         let decoder = self.config.clone().with_dropout(config.backbone.dropout);
         let model = Gpt2::load(&decoder, &self.weights, device)?;
         let model = adapt(model, config, key.purpose("mixture"), device)?;
-        Ok(Adapted::new(model))
+        Ok(Adapted::new(stored(model, config.backbone.precision)))
     }
 
     /// The model with an adapter from disk on it.
