@@ -54,3 +54,32 @@ fn every_method_trains_and_its_adapter_gives_the_same_predictions() {
         );
     }
 }
+
+#[test]
+fn a_backbone_in_half_precision_trains_alike() {
+    let fixture = Fixture::new();
+    let config = fixture.config().display().to_string();
+    let losses = ["f32", "bf16"].map(|precision| {
+        let run = fixture.path(precision);
+        let out = run.display().to_string();
+        let set = format!("backbone.precision={precision}");
+        let mut arguments = vec!["train", "--config", &config, "--out", &out];
+        for setting in ["backbone.pooling=mean", "schedule.max_steps=4", &set] {
+            arguments.extend(["--set", setting]);
+        }
+        adamix(&arguments);
+        let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let lines = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let losses: Vec<f64> = lines.filter_map(|line| line["loss"].as_f64()).collect();
+        assert_eq!(losses.len(), 4);
+        losses
+    });
+    let [full, half] = losses;
+    assert_ne!(full, half);
+    for (full, half) in full.iter().zip(&half) {
+        // Weights are off by up to 1/256, random and of both signs.
+        assert!((full - half).abs() < 0.02, "{full} {half}");
+    }
+}

@@ -107,6 +107,7 @@ def _settings(tree: dict[str, Any], path: Path) -> Settings:
     activation = "gelutanh" if generates else "gelu"
     choice("adaptation.activation", activation, (activation,))
     default_weight = 0.0 if not method.startswith("adamix") else 100.0 if generates else 1.0
+    choice("backbone.precision", "f32", ("f32",))
     choice("routing.policy", "stochastic", ("stochastic",))
     choice("merging.rule", "uniform", ("uniform",))
     choice("evaluation.inference", "native", ("native", "merged"))

@@ -19,6 +19,8 @@ use anyhow::Result;
 use burn::tensor::Device;
 
 use super::Times;
+use crate::config::Precision;
+use crate::recipe::stored;
 
 /// What is timed.
 #[derive(Clone, Debug)]
@@ -37,6 +39,8 @@ pub struct Work {
     pub experts: usize,
     /// Passes a step: 2 with the consistency term.
     pub passes: usize,
+    /// What the frozen maps are stored in.
+    pub precision: Precision,
     /// Only the forward pass of the merged model.
     pub forward_only: bool,
     /// Repetitions after the one that warms up.
@@ -75,7 +79,8 @@ impl Work {
         let model = parameter::set_trainable(model, |info| info.name.starts_with("classifier."));
         let mixture = BottleneckConfig::new(self.bottleneck).with_experts(self.experts);
         let mixture = Attachment::new(AdaptationConfig::Bottleneck(mixture));
-        Ok(model.attach(&[mixture], 0, key.purpose("mixture"), device)?)
+        let model = model.attach(&[mixture], 0, key.purpose("mixture"), device)?;
+        Ok(stored(model, self.precision))
     }
 }
 

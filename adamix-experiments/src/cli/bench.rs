@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::show;
 use crate::bench::{self, Machine, Work, peak_memory};
+use crate::config::Precision;
 
 /// Time a training step or a forward pass on this machine.
 #[derive(Debug, Args)]
@@ -40,6 +41,9 @@ pub struct Bench {
     /// Passes a step: 2 with the consistency term.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     passes: u8,
+    /// What the weights of frozen maps are stored in.
+    #[arg(long, value_parser = ["f32", "bf16"], default_value = "f32")]
+    precision: String,
     /// Only the forward pass of the merged model.
     #[arg(long)]
     forward: bool,
@@ -72,6 +76,10 @@ impl Bench {
             bottleneck: self.bottleneck.max(1),
             experts: self.experts.max(1),
             passes: self.passes.into(),
+            precision: match self.precision.as_str() {
+                "bf16" => Precision::Bf16,
+                _ => Precision::F32,
+            },
             forward_only: self.forward,
             repeats: self.repeats.max(1),
         };

@@ -21,7 +21,7 @@ mod train;
 mod update;
 
 pub use adapted::{Adapted, is_head};
-pub use base::{Base, adapt, adapt_classifier};
+pub use base::{Base, adapt, adapt_classifier, stored};
 pub use data::{TaskData, number_of_steps};
 pub use driver::{Driver, Finished, Micros, Training};
 pub use evaluate::{Evaluator, Mode, Predictions, argmax};
