@@ -142,6 +142,7 @@ impl Adapted<Gpt2> {
             task: corpus.name().to_owned(),
             merged,
             max_length: config.input.max_length,
+            prompt: None,
         }
     }
 }
