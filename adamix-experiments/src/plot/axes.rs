@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use anyhow::Result;
-use plotters::coord::combinators::{BindKeyPoints, WithKeyPoints};
+use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
@@ -13,7 +13,30 @@ use super::style::Canvas;
 pub(super) type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<Ticked, Ticked>>;
 
 /// A coordinate with ticks of our own choice.
-type Ticked = WithKeyPoints<RangedCoordf64>;
+pub(super) struct Ticked {
+    range: RangedCoordf64,
+    ticks: Vec<f64>,
+}
+
+impl Ranged for Ticked {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        self.range.map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        match hint.weight().allow_light_points() {
+            true => Vec::new(),
+            false => self.ticks.clone(),
+        }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.range()
+    }
+}
 
 /// One axis.
 #[derive(Clone, Debug)]
@@ -163,10 +186,11 @@ where
     if !title.is_empty() {
         builder.caption(title, canvas.label());
     }
-    let mut chart = builder.build_cartesian_2d(
-        x.range.clone().with_key_points(x.ticks()),
-        y.range.clone().with_key_points(y.ticks()),
-    )?;
+    let ticked = |axis: &Axis| Ticked {
+        range: axis.range.clone().into(),
+        ticks: axis.ticks(),
+    };
+    let mut chart = builder.build_cartesian_2d(ticked(x), ticked(y))?;
     let theme = canvas.theme;
     let mut mesh = chart.configure_mesh();
     mesh.disable_x_mesh()

@@ -295,7 +295,7 @@ impl Settings {
                 None => groups.push((source, vec![text])),
             }
         }
-        groups.sort_by_key(|(source, _)| (*source == "assumed", *source != DEFINITION));
+        groups.sort_by_key(|(source, _)| (source.starts_with("assumed"), *source != DEFINITION));
         groups
     }
 }

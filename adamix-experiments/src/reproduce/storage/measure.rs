@@ -10,6 +10,7 @@ use adamix_data::Example;
 use adamix_models::encoder::SequenceClassifier;
 use adamix_models::hub::adapter;
 use adamix_models::hub::write::{self, Precision};
+use adamix_models::site::Adaptable;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
