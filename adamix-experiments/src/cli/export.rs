@@ -113,8 +113,13 @@ impl Export {
             (None, Some(run)) => run.config()?.model_folder()?,
             (None, None) => bail!("{}: give its base with --model", self.source.display()),
         };
+        let writes = match &run {
+            Some(run) => run.config()?.corpus().is_some(),
+            None => false,
+        };
         let model = match model == Path::new(embedded::NAME) {
-            true => embedded::unpack()?,
+            true if writes => embedded::DECODER.unpack()?,
+            true => embedded::ENCODER.unpack()?,
             false => model,
         };
         let device = crate::device::open("flex")?;

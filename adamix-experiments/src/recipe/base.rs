@@ -42,7 +42,7 @@ impl Base {
     /// Opens a folder, or the encoder that the program carries.
     pub fn open(folder: &Path) -> Result<Self> {
         if folder == Path::new(embedded::NAME) {
-            return Self::open(&embedded::unpack()?);
+            return Self::open(&embedded::ENCODER.unpack()?);
         }
         let config = EncoderConfig::from_folder(folder)?;
         let weights = Weights::open(folder)?;

@@ -63,8 +63,8 @@ impl Shape {
         }
         let [layers, hidden, heads, vocabulary] = match name {
             "minilm-l6" | "minilm-mlm" => [6, 384, 12, 30_522],
-            "roberta-mini" | "embedded" => [4, 128, 4, 8_192],
-            "gpt2-mini" => [4, 128, 4, 8_192],
+            "roberta-mini" | "embedded" => [4, 192, 4, 8_192],
+            "gpt2-mini" => [4, 256, 4, 8_192],
             _ => bail!("the shapes of `{name}` are not known"),
         };
         Ok(Self {
