@@ -155,7 +155,7 @@ def bases(work: Path, seed: int) -> dict[str, tuple[str, Path]]:
         model.eval().save_pretrained(work / name)
         for file in files:
             shutil.copy(SHARED / "models" / vocabulary / file, work / name / file)
-    embedded = Path(__file__).parent.parent / "adamix-experiments" / "embedded" / "encoder"
+    embedded = Path(__file__).parent.parent / "adamix-experiments" / "embedded" / "roberta-mini"
     made = {name: (str(work / name), work / name) for name in ("bert", "roberta")}
     return made | {"embedded": ("embedded", embedded)}
 

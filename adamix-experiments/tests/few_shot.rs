@@ -76,16 +76,15 @@ fn a_prompted_run_is_measured_once_and_serves_what_it_measured() {
         .filter(|line| line["split"] == "dev")
         .count();
     assert_eq!(measured, 1);
-    // The head is the masked-LM head less its decoder: 128 x 128 + 128, a norm, a bias for each of the tokens.
-    let tokens = json(PathBuf::from(concat!(
+    // The head is the masked-LM head less its decoder: a square map, a norm, a bias for each of the tokens.
+    let config = json(PathBuf::from(concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/embedded/encoder/config.json"
-    )))["vocab_size"]
-        .as_u64()
-        .unwrap();
+        "/embedded/roberta-mini/config.json"
+    )));
+    let [hidden, tokens] = ["hidden_size", "vocab_size"].map(|key| config[key].as_u64().unwrap());
     assert_eq!(
         result["parameters"]["head"].as_u64(),
-        Some(128 * 128 + 128 + 2 * 128 + tokens)
+        Some(hidden * hidden + 3 * hidden + tokens)
     );
 
     // Measured again from its adapter, and served by `predict` from the merged one: the same rows, the same logits.
