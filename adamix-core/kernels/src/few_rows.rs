@@ -212,7 +212,9 @@ mod avx2 {
     /// [`tile`] for the last columns, which do not fill one.
     #[target_feature(enable = "avx2,fma")]
     fn edge(sums: &mut [f32], x: &[f32], w: &[f32], [rows, stride, width]: [usize; 3]) {
-        for (x, w) in x.chunks_exact(rows).zip(w.chunks(stride)) {
+        for (k, x) in x.chunks_exact(rows).enumerate() {
+            // Not by chunks: a single row may have any stride, such as 1.
+            let w = &w[k * stride..][..width];
             for (row, x) in x.iter().enumerate() {
                 for (sum, w) in sums[row * STRIPE..][..width].iter_mut().zip(w) {
                     *sum = x.mul_add(*w, *sum);
