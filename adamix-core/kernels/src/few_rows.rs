@@ -317,6 +317,18 @@ mod tests {
     use crate::reference::{matrix_product, values, wide};
     use proptest::prelude::*;
 
+    #[test]
+    fn a_weight_of_one_row_may_have_any_stride() {
+        // The gradient of a layer with one output: its weight is one column, of which either stride is 1.
+        let w = [1.0, 2.0, 3.0];
+        let weight = Matrix::new(&w, 3, 1).transposed();
+        if serves(1, &weight) {
+            let mut out = [f32::NAN; 3];
+            multiply(&mut out, &[2.0], weight, None);
+            assert_eq!(out, [2.0, 4.0, 6.0]);
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
