@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::RoutingContext;
+use super::{Decision, Mix, RoutingContext};
 use crate::options::{OptionError, not_negative};
 
 /// Factors of the two terms; a factor of 0 leaves its term out.
@@ -20,6 +20,23 @@ impl Balance {
     pub(super) fn check(&self) -> Result<(), OptionError> {
         not_negative("balance", self.balance)?;
         not_negative("z", self.z)
+    }
+
+    /// The outputs of each token's chosen experts, by their shares divided by the sum of these.
+    ///
+    /// # Shapes
+    /// - logits, shares, chosen: `[batch, tokens, experts]`
+    pub(super) fn decision(
+        &self,
+        context: &RoutingContext<'_>,
+        logits: Tensor<3>,
+        shares: Tensor<3>,
+        chosen: Tensor<3>,
+    ) -> Decision {
+        let weights = shares.clone() * chosen.clone();
+        let weights = weights.clone() / weights.sum_dim(2);
+        let auxiliary = self.term(context, logits, shares, chosen);
+        Decision::mixed(weights, Mix::Outputs).with_auxiliary(auxiliary)
     }
 
     /// What a decision adds to the loss in training.

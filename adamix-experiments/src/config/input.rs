@@ -19,6 +19,9 @@ pub struct Input {
     pub window: usize,
     /// Rows of the training file that are used, from the top; 0 for all.
     pub train_rows: usize,
+    /// Share of these that is not trained on and measured in place of the development rows, for choosing settings; 0 for
+    /// none. The same rows for every seed.
+    pub held_out: f64,
 }
 
 /// Up to where a batch is padded.
@@ -60,6 +63,7 @@ impl Default for Input {
             last_batch: LastBatch::Short,
             window: 50,
             train_rows: 0,
+            held_out: 0.0,
         }
     }
 }

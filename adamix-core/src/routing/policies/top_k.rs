@@ -7,7 +7,7 @@ use crate::options::OptionError;
 use crate::routing::balance::Balance;
 use crate::routing::rank::among_first;
 use crate::routing::{
-    Decision, Declared, Grain, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
+    Decision, Declared, Grain, Inference, RouterShape, RoutingContext, RoutingPolicy,
 };
 
 /// The outputs of the `k` experts with the largest `softmax(W x)` of each token, by these weights divided by
@@ -51,11 +51,7 @@ impl RoutingPolicy for TopK {
         let logits = context.map("gate").forward(context.input().clone());
         let shares = softmax(logits.clone(), 2);
         let chosen = among_first(shares.clone(), self.k);
-        let weights = shares.clone() * chosen.clone();
-        let weights = weights.clone() / weights.sum_dim(2);
-        let losses = Balance::new(self.balance, self.z);
-        let auxiliary = losses.term(context, logits, shares, chosen);
-        Decision::mixed(weights, Mix::Outputs).with_auxiliary(auxiliary)
+        Balance::new(self.balance, self.z).decision(context, logits, shares, chosen)
     }
 
     fn native_inference(&self) -> Inference {

@@ -7,7 +7,7 @@ use crate::options::{OptionError, fraction};
 use crate::routing::balance::Balance;
 use crate::routing::rank::share_before;
 use crate::routing::{
-    Decision, Declared, Grain, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
+    Decision, Declared, Grain, Inference, RouterShape, RoutingContext, RoutingPolicy,
 };
 
 /// The outputs of the fewest experts of each token whose `softmax(W x)` adds up to `p`, by these weights
@@ -56,11 +56,7 @@ impl RoutingPolicy for TopP {
             .lower_elem(self.p)
             .bool_or(before.equal_elem(0.0))
             .float();
-        let weights = shares.clone() * chosen.clone();
-        let weights = weights.clone() / weights.sum_dim(2);
-        let losses = Balance::new(self.balance, self.z);
-        let auxiliary = losses.term(context, logits, shares, chosen);
-        Decision::mixed(weights, Mix::Outputs).with_auxiliary(auxiliary)
+        Balance::new(self.balance, self.z).decision(context, logits, shares, chosen)
     }
 
     fn native_inference(&self) -> Inference {
