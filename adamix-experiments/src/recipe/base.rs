@@ -216,21 +216,6 @@ pub fn adapt<M: Adaptable>(model: M, config: &RunConfig, key: Key, device: &Devi
     Ok(model.train_base(&adaptation.unfrozen(), layers)?)
 }
 
-/// The model with its frozen maps stored as the config says. Norms, tables and all that is trained stay in 32
-/// bits.
-pub fn stored<M: Adaptable>(model: M, precision: Precision) -> M {
-    match precision {
-        Precision::F32 => model,
-        Precision::Bf16 => {
-            let maps: BTreeSet<String> = affine_modules(&model).into_iter().collect();
-            parameter::halve_frozen(model, |info| {
-                let module = info.name.strip_suffix(".weight");
-                module.is_some_and(|module| maps.contains(module))
-            })
-        }
-    }
-}
-
 /// The same for a classifier, whose pooler is trained if it is read and the config or the method says so, and whose
 /// head is trained, whichever it is.
 pub fn adapt_classifier(
@@ -248,6 +233,21 @@ pub fn adapt_classifier(
             false => info.trainable,
         }
     }))
+}
+
+/// The model with its frozen maps stored as the config says. Norms, tables and all that is trained stay in 32
+/// bits.
+pub fn stored<M: Adaptable>(model: M, precision: Precision) -> M {
+    match precision {
+        Precision::F32 => model,
+        Precision::Bf16 => {
+            let maps: BTreeSet<String> = affine_modules(&model).into_iter().collect();
+            parameter::halve_frozen(model, |info| {
+                let module = info.name.strip_suffix(".weight");
+                module.is_some_and(|module| maps.contains(module))
+            })
+        }
+    }
 }
 
 impl Adapted<SequenceClassifier> {
