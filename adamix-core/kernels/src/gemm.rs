@@ -113,8 +113,6 @@ pub(crate) enum Start<'a> {
     Zero,
     /// A row, to each row of the result.
     Bias(&'a [f32]),
-    /// What the result holds.
-    Previous,
 }
 
 /// `out = start + a b`, on all threads; `out` is in row-major order.

@@ -75,16 +75,12 @@ fn key(tokenizer: &Tokenizer, examples: &[Example], max_len: usize) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(FORMAT).update(tokenizer.hash.as_bytes());
     hasher.update(&(max_len as u64).to_le_bytes());
-    let mut text = |text: &str| {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    };
     for example in examples {
-        text(&example.first);
-        match &example.second {
-            Some(second) => text(second),
-            // No text has this length.
-            None => drop(hasher.update(&u64::MAX.to_le_bytes())),
+        for text in [Some(&example.first), example.second.as_ref()] {
+            // No text is as long as the place of one that is absent.
+            let length = text.map_or(u64::MAX, |text| text.len() as u64);
+            hasher.update(&length.to_le_bytes());
+            hasher.update(text.map_or(&[], |text| text.as_bytes()));
         }
     }
     hasher.finalize().to_hex().to_string()
