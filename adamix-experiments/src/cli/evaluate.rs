@@ -80,7 +80,7 @@ impl Evaluate {
         let state = format!("{:?}", self.state).to_lowercase();
         let (adapted, _) = base.with_adapter(&folder.file(&format!("adapter/{state}")), &device)?;
         let policy = config.routing.policy()?;
-        let rule = config.merging.rule()?;
+        let rule = config.merging.rule_for(&adapted.model)?;
         let mode = match self.inference {
             InferenceChoice::Native => config.evaluation.inference,
             asked => asked,

@@ -26,7 +26,7 @@ pub use dotted::{dotted, overlay, plain, put};
 pub use evaluation::{Evaluation, InferenceChoice, RegressionFloor};
 pub use generation::{Generation, Search, States, TrainSplit};
 pub use input::{EpochOrder, Input, LastBatch, Pad};
-pub use merging::{Merging, RuleOverride};
+pub use merging::{MakeRule, Merging, RuleOverride};
 pub use method::{KINDS, Kind, Method};
 pub use optimizer::Optimizer;
 pub use path::resolve_path;

@@ -45,7 +45,7 @@ impl Remeasure<'_> {
         let config = self.config;
         let data = GenerationData::load(config, self.corpus)?;
         let (adapted, _) = base.with_adapter(self.adapter, device)?;
-        let rule = config.merging.rule()?;
+        let rule = config.merging.rule_for(&adapted.model)?;
         let model = ready(&adapted.model, self.inference, rule.as_ref())?;
         let max_length = base.max_length(config.input.max_length);
         let dev = LossOn {
