@@ -19,6 +19,9 @@ pub struct Input {
     pub window: usize,
     /// Rows of the training file that are used, from the top; 0 for all.
     pub train_rows: usize,
+    /// Share of the training rows that is kept from training, drawn by their ids alone: for merging rules that
+    /// need rows which training has not seen. The development split stays for the report.
+    pub held_out: f64,
 }
 
 /// Up to where a batch is padded.
@@ -60,6 +63,7 @@ impl Default for Input {
             last_batch: LastBatch::Short,
             window: 50,
             train_rows: 0,
+            held_out: 0.0,
         }
     }
 }

@@ -31,7 +31,7 @@ pub use method::{KINDS, Kind, Method};
 pub use optimizer::Optimizer;
 pub use path::resolve_path;
 pub use preset::PRESETS;
-pub use read::{read, read_table, resolve, typed};
+pub use read::{read, read_table, resolve, typed, with_settings};
 pub use routing::Routing;
 pub use schedule::{FirstRate, Schedule};
 

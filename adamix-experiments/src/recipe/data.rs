@@ -20,6 +20,8 @@ pub struct TaskData {
     pub task: Task,
     /// Rows to train on.
     pub train: Vec<Example>,
+    /// Rows of the training split that are kept from training (`input.held_out`).
+    pub held_out: Vec<Example>,
     /// Rows to select and report on.
     pub dev: Vec<Example>,
     /// Further development splits by name.
@@ -40,6 +42,12 @@ impl TaskData {
         if config.input.train_rows > 0 {
             data.train.truncate(config.input.train_rows);
         }
+        let held_out = config.input.held_out;
+        if held_out > 0.0 {
+            let key = Key::new(0).purpose("held out");
+            let is_held = |e: &Example| key.fold(u64::from(e.id)).uniform() < held_out;
+            (data.held_out, data.train) = data.train.into_iter().partition(is_held);
+        }
         ensure!(
             !data.train.is_empty(),
             "task `{}` has no training rows",
@@ -57,6 +65,7 @@ impl TaskData {
             train: synthetic::generate(key.purpose("train"), train),
             dev: synthetic::generate(key.purpose("dev"), dev),
             further: BTreeMap::new(),
+            held_out: Vec::new(),
             hash: format!("synthetic-1-{train}-{dev}"),
         }
     }
@@ -82,6 +91,7 @@ impl TaskData {
             train: train.examples,
             dev: dev.examples,
             further,
+            held_out: Vec::new(),
             hash: hashes.join("+"),
         })
     }
@@ -123,6 +133,7 @@ impl TaskData {
             train: train.examples,
             dev: dev.examples,
             further: BTreeMap::new(),
+            held_out: Vec::new(),
             hash,
         })
     }

@@ -14,7 +14,7 @@ pub use attachment::Attachment;
 pub use error::SiteError;
 pub use names::{layer_of, names};
 pub use role::Role;
-pub use slot::Slot;
+pub use slot::{Held, Slot};
 
 use adamix_core::account::MARK;
 use adamix_core::adaptation::AdaptationConfig;
@@ -116,6 +116,20 @@ pub trait Adaptable: Named {
         sites
     }
 
+    /// What is attached, from the first layer up; no tensor is copied.
+    fn held(&self) -> Vec<Held> {
+        let mut model = self.clone();
+        let slots = model.slots().into_iter();
+        let held = slots.filter_map(|slot| {
+            Some(Held {
+                module: slot.module(),
+                adaptation: slot.holds.clone()?,
+                site: slot.site,
+            })
+        });
+        held.collect()
+    }
+
     /// The banks of what is attached: each module's path and a name such as `down`, from the first layer up.
     fn banks(&self) -> Vec<(String, String)> {
         let mut banks: Vec<(String, String)> = Vec::new();
@@ -183,7 +197,15 @@ pub trait Adaptable: Named {
     /// # Errors
     /// If the rule cannot merge one of them.
     fn merged(&self, rule: &dyn MergeRule) -> Result<Self, MergeError> {
-        let mut model = self.valid();
+        self.valid().joined(rule)
+    }
+
+    /// This model with every mixture made one module by `rule`, trained further if the mixture is.
+    ///
+    /// # Errors
+    /// If the rule cannot merge one of them.
+    fn joined(self, rule: &dyn MergeRule) -> Result<Self, MergeError> {
+        let mut model = self;
         for slot in model.slots() {
             let path = slot.module();
             if let Some(mixture) = slot.holds {

@@ -45,3 +45,14 @@ impl Slot<'_> {
         }
     }
 }
+
+/// What sits at a place.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The site, as policies know it.
+    pub site: String,
+    /// The path under which its parameters are filed.
+    pub module: String,
+    /// What it is.
+    pub adaptation: Adaptation,
+}
