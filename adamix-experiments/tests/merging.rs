@@ -100,7 +100,7 @@ fn every_rule_merges_a_run_into_an_adapter_that_serves() {
     let run = train(
         &fixture.config(),
         fixture.path("run"),
-        &["input.held_out=0.25"],
+        &["input.held_out=0.25", "adaptation.initializer_range=0.5"],
     );
     let own = predict(&fixture, &run.join("merged/best"));
     let expert_logits: Vec<Vec<f64>> = (0..3)
@@ -126,7 +126,7 @@ fn every_rule_merges_a_run_into_an_adapter_that_serves() {
     for rule in rules.into_iter().chain(["greedy-soup", "learned-soup"]) {
         let out = fixture.path(rule);
         let report = merge(&[&run], rule, &out, &[]);
-        assert_eq!(report["experts"], 3);
+        assert_eq!(report["experts"].as_array().unwrap().len(), 3);
         let gathers = ["fisher", "regmean", "greedy-soup", "learned-soup"].contains(&rule);
         assert_eq!(report["gathered"].is_object(), gathers, "{report}");
         if gathers {
@@ -199,11 +199,11 @@ fn overrides_are_for_the_sites_that_they_name() {
     let run = train(
         &fixture.config(),
         fixture.path("run"),
-        &["schedule.max_steps=4"],
+        &["schedule.max_steps=4", "adaptation.initializer_range=0.5"],
     );
     let overrides = |what: &str| format!("merging.overrides=[{{{what}}}]");
     let out = fixture.path("mixed");
-    let first = overrides("sites=\"layer.0.output\", bank=\"down\", rule=\"regmean\"");
+    let first = overrides("sites=\"layer.1.output\", bank=\"down\", rule=\"regmean\"");
     let report = merge(&[&run], "uniform", &out, &["--set", &first]);
     assert_eq!(report["gathered"]["trained_on"], true);
     let everywhere = fixture.path("everywhere");
@@ -277,9 +277,7 @@ fn several_runs_become_one() {
     ] {
         let out = fixture.path(rule);
         let report = merge(&runs, rule, &out, &[]);
-        assert_eq!(report["experts"], 3);
-        let scores = report["experts"].clone();
-        assert_eq!(scores, 3, "{report}");
+        assert_eq!(report["experts"].as_array().unwrap().len(), 3);
         let measured = json(&["evaluate", text(runs[0]), "--adapter", text(&out)]);
         assert_eq!(measured["metrics"], report["merged"], "{rule}");
         let mean = |j: usize| own.iter().map(|l| l[j]).sum::<f64>() / 3.0;

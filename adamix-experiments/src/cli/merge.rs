@@ -98,8 +98,6 @@ struct Report {
     runs: Vec<PathBuf>,
     /// The `[merging]` table.
     merging: Merging,
-    /// How many became one.
-    experts: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     found: Vec<Found>,
     /// What data a rule has seen.
@@ -269,7 +267,6 @@ impl Merge {
             out: self.out.clone(),
             runs: self.runs.clone(),
             merging: runs.merging.clone(),
-            experts: candidates.experts.len(),
             found: gatherer.found.into_inner(),
             gathered,
             comparison,
@@ -336,9 +333,10 @@ fn one_description<'a>(all: impl Iterator<Item = &'a AdapterConfig>) -> Result<A
 
 impl Report {
     fn say(&self) -> Result<()> {
+        let count = self.comparison.experts.len();
         let what = match self.runs.as_slice() {
-            [run] => format!("{} experts of {}", self.experts, run.display()),
-            _ => format!("{} runs", self.experts),
+            [run] => format!("{count} experts of {}", run.display()),
+            _ => format!("{count} runs"),
         };
         say!(
             "{what}, merged by `{}` -> {}",

@@ -26,14 +26,9 @@ impl RoutingPolicy for Sticky {
 
     fn decide(&self, context: &RoutingContext<'_>) -> Decision {
         let turn = context.moment.step / self.steps.max(1);
-        let key = context
-            .key_of_all_steps()
-            .fold(turn)
-            .fold(context.moment.pass);
-        Decision::one(
-            key.fold(0).below(context.down),
-            key.fold(1).below(context.up),
-        )
+        let key = context.key_of_all_steps().fold(turn);
+        let draw = |side, experts| key.fold(context.moment.pass).fold(side).below(experts);
+        Decision::one(draw(0, context.down), draw(1, context.up))
     }
 }
 

@@ -55,3 +55,20 @@ fn a_setting_that_it_does_not_have_is_refused() {
     let line = String::from_utf8(output.get_output().stderr.clone()).unwrap();
     assert!(line.contains("stpes"), "{line}");
 }
+
+#[test]
+fn the_tutorial_shows_this_crate() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(here.join(path)).unwrap();
+    let tutorial = read("../../docs/tutorial-policy.md");
+    assert!(tutorial.contains(&read("src/lib.rs")));
+    let (_, program) = read("src/main.rs")
+        .split_once("\n\n")
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    assert!(tutorial.contains(&program));
+    let config = read("run.toml");
+    let routing = config.find("[routing]").unwrap();
+    let routing = config[routing..].split("\n\n").next().unwrap();
+    assert!(tutorial.contains(routing));
+}

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The tables of README.md: means over seeds with 95 % intervals (Student's t), from records alone.
 
-    tables.py policies FOLDER/OF/RUNS...     each run as its policy runs it, and merged (`adamix evaluate`)
-    tables.py merging merging.jsonl          every rule: score, distance from the ensemble, agreement
+    tables.py policies RUNS           every whole run of a folder as its policy runs it, and merged (`adamix evaluate`)
+    tables.py merging merging.jsonl   every rule: score, distance from the ensemble, agreement
 """
 
 import json
@@ -31,10 +31,11 @@ def row(cells):
     print("| " + " | ".join(cells) + " |")
 
 
-def policies(folders):
+def policies(stores):
     program = os.environ.get("ADAMIX", "target/release/adamix")
     found = defaultdict(lambda: defaultdict(list))
-    for folder in map(Path, folders):
+    folders = (result.parent for store in stores for result in sorted(Path(store).glob("*/result.json")))
+    for folder in folders:
         policy = tomllib.loads((folder / "run.toml").read_text()).get("routing", {}).get("policy", "stochastic")
         for mode in ("native", "merged"):
             call = [program, "evaluate", folder, "--state", "last", "--inference", mode, "--json"]
