@@ -1,6 +1,6 @@
 #!/bin/sh
 # Trains the embedded default for a few steps on a software GPU (SwiftShader, a Vulkan driver for the CPU) and on the CPU
-# backend, and compares the figures. Opt-in, not a part of CI: the first build takes about 25 minutes of CPU time.
+# backend, and compares the figures. Opt-in, not a part of CI. Built without optimisation, as only the figures matter.
 #
 # usage: tools/software_gpu.sh [WORK_DIR]        (Debian or Ubuntu with apt-get; nothing is installed)
 #
@@ -21,7 +21,7 @@ export LD_LIBRARY_PATH="$driver${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" XDG_RUNTIM
 
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$work/build}
 export CARGO_TARGET_DIR
-cargo build --release --workspace --features vulkan
+CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo build --release --workspace --features vulkan
 adamix="$CARGO_TARGET_DIR/release/adamix"
 
 for method in adamix adamix-lora; do

@@ -1,15 +1,19 @@
 //! The Hugging Face Parquet layout, on files this test writes.
 
+mod damage;
+
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
 use adamix_data::{DataError, Rows, Split, Target, Task, load};
+use damage::damaged;
 use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, FloatType, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
+use proptest::prelude::*;
 
 enum Labels<'a> {
     Classes(&'a [i64]),
@@ -188,4 +192,27 @@ fn a_damaged_file_is_an_error_and_never_a_panic() {
         fs::write(&path, &bytes).unwrap();
         let _ = read("rte", root.path(), Split::Train);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_file_is_an_error_in_words(file in damaged(good())) {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("mrpc/train-00000-of-00001.parquet");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &file).unwrap();
+        if let Err(error) = read("mrpc", root.path(), Split::Train) {
+            prop_assert!(error.to_string().contains(root.path().to_str().unwrap()), "{error}");
+        }
+    }
+}
+
+/// The bytes of a good file.
+fn good() -> Vec<u8> {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("good.parquet");
+    write(&path, &PAIR, Labels::Classes(&[1, 0]));
+    fs::read(path).unwrap()
 }

@@ -5,6 +5,7 @@ mod damage;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use adamix_data::nlg::Corpus;
 use adamix_data::{Columns, Split, TableSpec, Task, Tokenizer, load};
 use damage::hostile;
 use proptest::prelude::*;
@@ -41,6 +42,13 @@ const GLUE: &str =
 const MSR: &str = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t1\t2\ta \"b\tc\n0\t3\t4\td\te\n";
 const E2E: &str = "mr,ref\n\"name[A], food[B]\",\"A serves \"\"B\"\".\"\n\"name[C]\",C is here.\n";
 
+const WEBNLG: &str = r#"{"entries": [{"1": {"category": "Airport", "modifiedtripleset":
+    [{"subject": "A", "property": "b", "object": "C"}], "lexicalisations": [{"comment": "good", "lex": "One."}]}}]}"#;
+const CHALLENGE: &str = r#"<?xml version="1.0"?><benchmark><entries><entry category="Food" eid="Id1"><modifiedtripleset>
+    <mtriple>A | b | &lt;c&gt;</mtriple></modifiedtripleset><lex comment="good" lid="Id1">One.</lex></entry></entries></benchmark>"#;
+const DART: &str =
+    r#"[{"tripleset": [["A", "B_C", "D"]], "annotations": [{"source": "x", "text": "One."}]}]"#;
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -76,6 +84,21 @@ proptest! {
                 check(read(&folder.path().join(references), &folder.path().join(outputs)), folder.path());
             }
         }
+    }
+
+    #[test]
+    fn structured_data(
+        webnlg in hostile(WEBNLG.into()),
+        challenge in hostile(CHALLENGE.into()),
+        dart in hostile(DART.into()),
+        lines in hostile("name : A | food : B||A serves B .\n".into()),
+    ) {
+        let folder = folder(&[("w.json", &webnlg), ("w.xml", &challenge), ("d.json", &dart), ("e.txt", &lines)]);
+        let read = |corpus: Corpus, name: &str| corpus.read(&[folder.path().join(name)]);
+        check(read(Corpus::Webnlg, "w.json"), folder.path());
+        check(read(Corpus::Webnlg, "w.xml"), folder.path());
+        check(read(Corpus::Dart, "d.json"), folder.path());
+        check(read(Corpus::E2e, "e.txt"), folder.path());
     }
 
     #[test]

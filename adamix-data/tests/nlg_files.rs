@@ -1,6 +1,7 @@
 //! Files that are wrong in every way users get them wrong: one clear error, never a panic.
 
 use adamix_data::metrics::nlg::{Kind, Options, ScoreError, io, score, score_files};
+use adamix_data::nlg::Part;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -194,4 +195,41 @@ fn texts_in_memory_are_checked() {
         ScoreError::NoReference { segment: 1 }
     ));
     assert!(matches!(of(&[], &[]), ScoreError::Empty));
+}
+
+#[test]
+fn parts_of_webnlg_are_scored_apart_where_the_file_tells_them() {
+    let xml = r#"<benchmark><entries>
+<entry category="Airport"><mtriple>a | b | c</mtriple><lex comment="good">One two three four .</lex></entry>
+<entry category="Artist"><mtriple>d | e | f</mtriple><lex comment="good">Five six seven eight .</lex></entry>
+</entries></benchmark>"#;
+    let references = file("parts", "r.xml", xml);
+    let outputs = file(
+        "parts",
+        "o.txt",
+        "One two three four .\nnothing of it at all\n",
+    );
+    let bleu = |part| {
+        let options = Options {
+            part,
+            ..Options::default()
+        };
+        let scores = score_files(Kind::Webnlg, &references, &outputs, &options).expect("scores");
+        scores.scores[0].value.expect("BLEU")
+    };
+    assert_eq!(bleu(Part::Seen), 100.0);
+    assert!(bleu(Part::Unseen) < 1.0 && (30.0..70.0).contains(&bleu(Part::All)));
+
+    let options = Options {
+        part: Part::Seen,
+        ..Options::default()
+    };
+    let blocks = file("parts", "r.txt", "a\n\nb\n");
+    let error = score_files(Kind::Webnlg, &blocks, &outputs, &options).expect_err("no categories");
+    assert!(
+        error
+            .to_string()
+            .contains("r.txt has no segments of that part"),
+        "{error}"
+    );
 }

@@ -95,7 +95,7 @@ proptest! {
     #[test]
     fn configs(
         run in hostile(toml::to_string(&RunConfig::default()).unwrap().into_bytes()),
-        pretraining in hostile(include_bytes!("../embedded/encoder/pretrain.toml").to_vec()),
+        pretraining in hostile(include_bytes!("../embedded/roberta-mini/pretrain.toml").to_vec()),
         settings in proptest::collection::vec("[a-z.]{0,12}=[ -~]{0,12}", 0..3),
     ) {
         let folder = TempDir::new().unwrap();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use adamix_keys::Key;
 use fixture::Fixture;
+use fixture::decoder::DecoderFixture;
 use process::{adamix, files, signal, wait_for, wait_until_at_work};
 
 /// How `abort` and SIGKILL end a process.
@@ -45,6 +46,18 @@ const POINTS: [&str; 24] = [
     "finished",
 ];
 
+/// The same of a run that learns to write: six steps, measured twice, its texts written at the end.
+const DECODER_POINTS: [&str; 8] = [
+    "micro@3",
+    "step@3",
+    "measure@2",
+    "epoch@2",
+    "rename step-4.safetensors",
+    "write state.json@3",
+    "write last.txt",
+    "rename result.json",
+];
+
 /// What a run leaves that has no clock in it, by path; with the optimiser, from the checkpoint of its last step.
 fn outcome(run: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let clocked = [
@@ -76,14 +89,14 @@ fn assert_same(run: &Path, whole: &[(PathBuf, Vec<u8>)], what: &str) -> bool {
     with_optimizer
 }
 
-/// The command that trains the fixture into a folder.
-fn train(fixture: &Fixture, out: &Path) -> Command {
+/// The command that trains a fixture's config into a folder.
+fn train(config: &Path, out: &Path) -> Command {
     let mut command = adamix();
     command
         .arg("train")
         .arg("--trace")
         .arg("--config")
-        .arg(fixture.config());
+        .arg(config);
     command.arg("--out").arg(out);
     for setting in [
         "schedule.batch_size=4",
@@ -99,11 +112,11 @@ fn train(fixture: &Fixture, out: &Path) -> Command {
 
 /// Runs to the end, then dies after `result.json` and before the checkpoint goes, so that what the optimiser
 /// came to can be compared too. A run that was whole before stays as it is.
-fn finish(fixture: &Fixture, out: &Path) {
+fn finish(config: &Path, out: &Path) {
     if out.join("result.json").is_file() {
         return;
     }
-    let status = train(fixture, out)
+    let status = train(config, out)
         .env("ADAMIX_FAULT", "finished")
         .status()
         .unwrap();
@@ -115,7 +128,7 @@ fn finish(fixture: &Fixture, out: &Path) {
 fn killed_at_any_point() {
     let fixture = Fixture::new();
     let out = fixture.path("whole");
-    finish(&fixture, &out);
+    finish(&fixture.config(), &out);
     let whole = outcome(&out);
     let has = |name: &str| whole.iter().any(|(path, _)| path.ends_with(name));
     assert!(has("checkpoint/step-12.safetensors") && has("merged/last/adapter_model.safetensors"));
@@ -130,7 +143,7 @@ fn killed_at_any_point() {
             faults.push(format!("any@{}", 1 + key.fold(i as u64).below(40)));
         }
         for (time, fault) in faults.iter().enumerate() {
-            let status = train(&fixture, &out)
+            let status = train(&fixture.config(), &out)
                 .env("ADAMIX_FAULT", fault)
                 .status()
                 .unwrap();
@@ -138,10 +151,28 @@ fn killed_at_any_point() {
             let died = status.signal() == Some(SIGABRT);
             assert!(died || (time == 1 && status.success()), "{fault}: {status}");
         }
-        finish(&fixture, &out);
+        finish(&fixture.config(), &out);
         with_optimizer += usize::from(assert_same(&out, &whole, &faults.join(", then ")));
     }
     assert!(with_optimizer >= 20, "{with_optimizer}");
+}
+
+#[test]
+fn a_decoder_is_killed_at_any_point() {
+    let fixture = DecoderFixture::new();
+    let out = fixture.path("whole");
+    finish(&fixture.config(), &out);
+    let whole = outcome(&out);
+    let has = |name: &str| whole.iter().any(|(path, _)| path.ends_with(name));
+    assert!(has("checkpoint/step-6.safetensors") && has("predictions/last.txt"));
+    for (i, fault) in DECODER_POINTS.iter().enumerate() {
+        let out = fixture.path(&format!("killed-{i}"));
+        let mut command = train(&fixture.config(), &out);
+        let status = command.env("ADAMIX_FAULT", fault).status().unwrap();
+        assert_eq!(status.signal(), Some(SIGABRT), "{fault}: {status}");
+        finish(&fixture.config(), &out);
+        assert_same(&out, &whole, fault);
+    }
 }
 
 #[test]
@@ -149,7 +180,7 @@ fn killed_from_outside_at_any_time() {
     let fixture = Fixture::new();
     let out = fixture.path("whole");
     let clock = Instant::now();
-    finish(&fixture, &out);
+    finish(&fixture.config(), &out);
     let took = clock.elapsed();
     let whole = outcome(&out);
 
@@ -160,13 +191,13 @@ fn killed_from_outside_at_any_time() {
         let out = fixture.path(&format!("killed-{run}"));
         for time in 0..3u64 {
             let share = 0.1 + 0.5 * key.fold(run).fold(time).uniform();
-            let mut child = train(&fixture, &out).spawn().unwrap();
+            let mut child = train(&fixture.config(), &out).spawn().unwrap();
             std::thread::sleep(took.mul_f64(share));
             child.kill().unwrap();
             let status = child.wait().unwrap();
             kills += usize::from(status.signal() == Some(SIGKILL));
         }
-        finish(&fixture, &out);
+        finish(&fixture.config(), &out);
         assert_same(&out, &whole, &format!("run {run}"));
         if kills >= 20 {
             return;
@@ -179,7 +210,7 @@ fn killed_from_outside_at_any_time() {
 fn a_signal_saves_and_the_same_command_goes_on() {
     let fixture = Fixture::new();
     let long = |out: &Path| {
-        let mut command = train(&fixture, out);
+        let mut command = train(&fixture.config(), out);
         command.args(["--set", "schedule.epochs=30", "--set", "checkpoint.steps=0"]);
         command
     };
@@ -213,7 +244,7 @@ fn a_signal_saves_and_the_same_command_goes_on() {
 fn a_signal_at_any_point() {
     let fixture = Fixture::new();
     let out = fixture.path("whole");
-    finish(&fixture, &out);
+    finish(&fixture.config(), &out);
     let whole = outcome(&out);
     let out = fixture.path("stopped");
     // In a step; in a save; in a measurement, which is given up and done again; before the second epoch.
@@ -226,7 +257,7 @@ fn a_signal_at_any_point() {
         ("measure", 12),
         ("measure@4", 12),
     ] {
-        let mut command = train(&fixture, &out);
+        let mut command = train(&fixture.config(), &out);
         let fault = format!("{fault}=term");
         command.env("ADAMIX_FAULT", &fault).stderr(Stdio::piped());
         let output = command.output().unwrap();
@@ -235,7 +266,7 @@ fn a_signal_at_any_point() {
         let expected = format!("stopped by SIGTERM after step {step} of 12, which is saved");
         assert!(error.contains(&expected), "{fault}: {error}");
     }
-    finish(&fixture, &out);
+    finish(&fixture.config(), &out);
     assert!(assert_same(&out, &whole, "stopped seven times"));
 }
 
@@ -244,7 +275,7 @@ fn a_second_signal_stops_at_once() {
     let fixture = Fixture::new();
     for (name, code) in [("INT", 130), ("TERM", 143)] {
         let out = fixture.path(name);
-        let mut command = train(&fixture, &out);
+        let mut command = train(&fixture.config(), &out);
         let mut child = command.env("ADAMIX_FAULT", "saved=hang").spawn().unwrap();
         wait_for(&out.join("checkpoint/state.json"));
         signal(&child, name);
@@ -256,6 +287,6 @@ fn a_second_signal_stops_at_once() {
         signal(&child, name);
         assert_eq!(child.wait().unwrap().code(), Some(code));
         // What was saved before is still there to go on from.
-        finish(&fixture, &out);
+        finish(&fixture.config(), &out);
     }
 }

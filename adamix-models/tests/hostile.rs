@@ -51,6 +51,7 @@ fn adapter_config() -> AdapterConfig {
         task: "rte".to_owned(),
         merged: false,
         max_length: 16,
+        prompt: None,
     }
 }
 

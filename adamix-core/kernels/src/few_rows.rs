@@ -212,7 +212,9 @@ mod avx2 {
     /// [`tile`] for the last columns, which do not fill one.
     #[target_feature(enable = "avx2,fma")]
     fn edge(sums: &mut [f32], x: &[f32], w: &[f32], [rows, stride, width]: [usize; 3]) {
-        for (x, w) in x.chunks_exact(rows).zip(w.chunks(stride)) {
+        for (k, x) in x.chunks_exact(rows).enumerate() {
+            // Not by chunks: a single row may have any stride, such as 1.
+            let w = &w[k * stride..][..width];
             for (row, x) in x.iter().enumerate() {
                 for (sum, w) in sums[row * STRIPE..][..width].iter_mut().zip(w) {
                     *sum = x.mul_add(*w, *sum);
@@ -314,6 +316,18 @@ mod tests {
     use super::*;
     use crate::reference::{matrix_product, values, wide};
     use proptest::prelude::*;
+
+    #[test]
+    fn a_weight_of_one_row_may_have_any_stride() {
+        // The gradient of a layer with one output: its weight is one column, of which either stride is 1.
+        let w = [1.0, 2.0, 3.0];
+        let weight = Matrix::new(&w, 3, 1).transposed();
+        if serves(1, &weight) {
+            let mut out = [f32::NAN; 3];
+            multiply(&mut out, &[2.0], weight, None);
+            assert_eq!(out, [2.0, 4.0, 6.0]);
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]

@@ -11,6 +11,9 @@ use crate::task::Task;
 /// How many fixed splits a task has.
 pub const SPLITS: usize = 5;
 
+/// How many training rows each has, of all classes together.
+pub const ROWS: usize = 30;
+
 /// Where a row's parts stand, by column.
 struct Layout {
     /// Folder of the task.

@@ -10,6 +10,6 @@ mod prompt;
 mod tasks;
 
 pub use draw::k_per_class;
-pub use files::{SPLITS, list_split};
+pub use files::{ROWS, SPLITS, list_split};
 pub use prompt::Prompt;
 pub use tasks::task;

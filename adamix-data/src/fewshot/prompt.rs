@@ -15,6 +15,8 @@ use crate::tokenize::{Encoding, Tokenizer};
 /// A template with its label words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prompt {
+    /// As it was written.
+    pub template: String,
     pieces: Vec<Piece>,
     /// The word of each class, in class order.
     pub words: Vec<String>,
@@ -118,6 +120,7 @@ impl Prompt {
         }
         match pieces.iter().filter(|piece| **piece == Piece::Mask).count() {
             1 => Ok(Self {
+                template: template.to_owned(),
                 pieces,
                 words,
                 lower: false,

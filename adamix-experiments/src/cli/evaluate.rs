@@ -103,7 +103,7 @@ impl Evaluate {
             batch_size: config.evaluation.batch_size,
         };
         let evaluator = Evaluator::new(&model, &base, &mode, &device)?;
-        let encodings = base.encode(&data.dev, base.longest_input(&config))?;
+        let encodings = base.read(&config, &data.task, &data.dev)?;
         let progress = show::progress();
         progress.set_length(data.dev.len() as u64);
         let predictions = evaluator.predict(&data.dev, &encodings, &show::rows(&progress))?;

@@ -114,8 +114,13 @@ impl Export {
             (None, Some(run)) => run.config()?.model_folder()?,
             (None, None) => bail!("{}: give its base with --model", self.source.display()),
         };
+        let writes = match &run {
+            Some(run) => run.config()?.corpus().is_some(),
+            None => false,
+        };
         let model = match model == Path::new(embedded::NAME) {
-            true => embedded::unpack()?,
+            true if writes => embedded::DECODER.unpack()?,
+            true => embedded::ENCODER.unpack()?,
             false => model,
         };
         let device = crate::device::open("flex")?;
@@ -135,6 +140,10 @@ impl Export {
             "bert" => "Bert",
             _ => "Roberta",
         };
+        let head = match served.prompt {
+            Some(_) => "ForMaskedLM",
+            None => "ForSequenceClassification",
+        };
         let facts = Facts {
             setting: Setting {
                 task_type: "SEQ_CLS",
@@ -144,13 +153,13 @@ impl Export {
                 heads: base.config.num_attention_heads,
                 layers: base.config.num_hidden_layers,
             },
-            architecture: format!("{family}ForSequenceClassification"),
+            architecture: format!("{family}{head}"),
             base: folder.to_owned(),
             base_hash: base.hash.clone(),
             model_type: model_type.to_owned(),
             outputs: served.outputs,
             labels: served.labels,
-            pooling: Some(format!("{:?}", served.pooling).to_lowercase()),
+            pooling: (served.pooling).map(|pooling| format!("{pooling:?}").to_lowercase()),
         };
         self.write(served.model, &stored, &facts, run)
     }
@@ -218,7 +227,9 @@ impl Export {
             Format::Peft => {
                 // As it was read: the model has some of it folded in where it has no place for a module.
                 let adapter = stored.foreign().cloned().map_or(adapter, Ok);
+                let asked = stored.config.as_ref().is_some_and(|c| c.prompt.is_some());
                 let refusal = match &adapter {
+                    Ok(_) if asked => Some("a prompt asks it at the mask".to_owned()),
                     Ok(adapter) => peft::refusal(adapter),
                     Err(error) => Some(error.to_string()),
                 };
@@ -235,7 +246,7 @@ impl Export {
                 let tensors = parameter::export(&model, |info| {
                     info.name.contains(MARK) || replaced.contains(&info.name)
                 });
-                let adapter = adapter.ok();
+                let adapter = adapter.ok().filter(|_| refusal.is_none());
                 adapter::save_served(
                     &self.out,
                     &config,
@@ -329,7 +340,8 @@ impl Export {
     ) -> Result<()> {
         let card = ModelCard {
             architecture: &facts.architecture,
-            outputs: facts.outputs,
+            // Neither a decoder nor a masked language model has classes.
+            outputs: facts.pooling.as_ref().map_or(0, |_| facts.outputs),
             labels: &facts.labels,
         };
         Ok(model_folder::save(&self.out, &facts.base, &card, tensors)?)
@@ -353,6 +365,7 @@ impl Export {
             task: known.map_or_else(String::new, |config| config.task.clone()),
             merged: true,
             max_length: known.map_or(0, |config| config.max_length),
+            prompt: known.and_then(|config| config.prompt.clone()),
         }
     }
 

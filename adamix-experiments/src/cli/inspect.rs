@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use adamix_core::account::Account;
 use adamix_core::parameter;
 use adamix_keys::Key;
-use adamix_models::encoder::{EncoderConfig, SequenceClassifierConfig};
+use adamix_models::encoder::{
+    Cloze, Encoder, EncoderConfig, SequenceClassifier, SequenceClassifierConfig,
+};
 use adamix_models::gpt2::{Gpt2, Gpt2Config};
 use adamix_models::hub::{Source, adapter};
 use anyhow::{Context, Result, bail};
@@ -16,6 +18,7 @@ use serde_json::json;
 use super::{show, tasks};
 use crate::config::{self, RunConfig};
 use crate::recipe::{Base, adapt, adapt_classifier, is_head};
+use crate::report::document::grouped;
 use crate::run::RunFolder;
 
 /// Count parameters and bytes of a run, an adapter, a model folder or an architecture.
@@ -170,31 +173,28 @@ fn count_decoder(decoder: &Gpt2Config, config: &RunConfig) -> Result<Account> {
 /// Counts a run's model without any weights.
 fn count(encoder: &EncoderConfig, config: &RunConfig, outputs: usize) -> Result<Account> {
     let device = counting();
-    let classifier = SequenceClassifierConfig {
-        encoder: encoder.clone(),
-        outputs,
-        pooling: config.backbone.pooling,
+    let zeros = Source::zeros(&device);
+    let model = if config.prompt.is_given() {
+        let base = Encoder::load(encoder, &zeros.at(encoder.model_type.prefix()))?;
+        let cloze = Cloze {
+            mask: 0,
+            words: vec![0; outputs],
+        };
+        SequenceClassifier::cloze(encoder, base, &zeros, cloze)?
+    } else {
+        let classifier = SequenceClassifierConfig {
+            encoder: encoder.clone(),
+            outputs,
+            pooling: config.backbone.pooling,
+        };
+        classifier.build_all(&zeros)?
     };
-    let model = classifier.build_all(&Source::zeros(&device))?;
     let model = adapt_classifier(model, config, Key::new(0), &device)?;
     let mut infos = parameter::parameters(&model);
     for info in &mut infos {
         info.trainable |= is_head(&info.name);
     }
     Ok(Account::new(&infos, is_head))
-}
-
-/// `811392` as `811,392`.
-pub fn grouped(count: usize) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -288,14 +288,6 @@ mod tests {
         assert_eq!(
             mixture(&["adaptation.bottleneck=8", "adaptation.experts=8"]),
             1_795_584
-        );
-    }
-
-    #[test]
-    fn numbers_are_grouped_by_three() {
-        assert_eq!(
-            [0, 999, 1000, 811_392].map(grouped),
-            ["0", "999", "1,000", "811,392"]
         );
     }
 }

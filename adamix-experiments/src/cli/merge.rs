@@ -31,7 +31,7 @@ use crate::run::{Metrics, RunFolder};
 One run: its experts become one module a site. Several runs of one shape: each is merged by its own rule first, then the
 runs are merged, heads included. Rules: uniform, weighted, ties, dare, magnitude, product-svd, concatenation; and with rows
 of the training split fisher, regmean, greedy-soup and learned-soup. Their options, and other rules for some sites, are keys
-of the [merging] table. The rows are those that input.held_out kept from training; of a run that kept none they are rows
+of the [merging] table. The rows are those that input.kept_for_merging kept from training; of a run that kept none they are rows
 that it was trained on, which is said. The development split is for the report only.
 The new folder is one that `predict --adapter`, `evaluate --adapter`, `generate --adapter` and `export` take; merge.json in
 it is the report.
@@ -135,7 +135,7 @@ impl Merge {
         let data = |run: &RunFolder| Ok(run.result()?.identity.data_hash);
         let hashes: Vec<String> = folders.iter().map(data).collect::<Result<_>>()?;
         for i in 1..hashes.len() {
-            let kept = configs[i].input.held_out == configs[0].input.held_out;
+            let kept = configs[i].input == configs[0].input;
             ensure!(
                 hashes[i] == hashes[0] && configs[i].task == configs[0].task && kept,
                 "{}: trained on other data, or other rows of it, than {}",
@@ -171,10 +171,8 @@ impl Merge {
         let models = loaded.iter().map(|(adapted, _)| adapted.model.clone());
         let candidates = runs.candidates(models.collect())?;
         let description = one_description(loaded.iter().map(|(_, description)| description))?;
-        let floor = config.evaluation.regression_floor;
-        let length = base.longest_input(config);
-        let rows = |examples| ClassificationRows::new(&base, &data, examples, length, floor);
-        let (held, told) = self.held(runs, &data.held_out, &data.train);
+        let rows = |examples| ClassificationRows::new(&base, &data, config, examples);
+        let (held, told) = self.held(runs, &data.kept, &data.train);
         let held = held.map(rows).transpose()?;
         let dev = rows(data.dev.clone())?;
         let (model, report) = self.merge(runs, &candidates, held.as_ref(), told, &dev)?;
@@ -200,7 +198,7 @@ impl Merge {
         let candidates = runs.candidates(models.collect())?;
         let description = one_description(loaded.iter().map(|(_, description)| description))?;
         let rows = |pairs| GenerationRows::new(&base, pairs, config.input.max_length);
-        let (held, told) = self.held(runs, &data.held_out, &data.train);
+        let (held, told) = self.held(runs, &data.kept, &data.train);
         let held = held.map(rows).transpose()?;
         let dev = rows(data.dev.clone())?;
         let (model, report) = self.merge(runs, &candidates, held.as_ref(), told, &dev)?;
@@ -345,7 +343,7 @@ impl Report {
         )?;
         if let Some(part) = self.gathered {
             let note = if part.trained_on {
-                "the runs were trained on them; input.held_out keeps some"
+                "the runs were trained on them; input.kept_for_merging keeps some"
             } else {
                 "kept from training"
             };

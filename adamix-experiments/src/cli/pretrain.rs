@@ -19,7 +19,7 @@ another number of steps if the schedule agrees on those that are done; one that 
 SIGTERM let the step end, save and stop with exit code 3.
 
 Example:
-  adamix pretrain --config adamix-experiments/embedded/encoder/pretrain.toml --out runs/encoder")]
+  adamix pretrain --config adamix-experiments/embedded/roberta-mini/pretrain.toml --out runs/roberta-mini")]
 pub struct Pretrain {
     /// The pretraining's TOML.
     #[arg(long, value_name = "FILE")]

@@ -44,7 +44,7 @@ impl Report {
             found += 1;
             let records = Records::read(&folder)?;
             reproduce::verify(&records)?;
-            let files = reproduce::render(&profile, &reproduce::exhibits(), &records, None)?;
+            let files = reproduce::render(&profile, &reproduce::exhibits(), &records)?;
             if self.check {
                 let wrong = reproduce::altered(&folder, &files)?;
                 ensure!(

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use adamix_data::metrics::nlg::bleu::sacre;
 use adamix_data::metrics::nlg::{self, Kind, Options, Scores, mteval};
+use adamix_data::nlg::Part;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use serde_json::json;
@@ -13,13 +14,15 @@ use super::show;
 /// Score generated text as the official programs do, without Java, Perl or Python.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-References: the official E2E CSV, blocks of lines with a blank line between them, or WebNLG's numbered files.
+References: a data set's own file (E2E's CSV, WebNLG's JSON or XML, DART's JSON), blocks of lines with a blank line
+between them, or numbered files.
 Hypotheses: one a line, or the E2E challenge's MR<TAB>output. METEOR reads the official 1.5 data from ADAMIX_METEOR
 or ~/.cache/adamix/meteor; without them all other scores are still given.
 
 Examples:
   adamix score e2e --refs testset_w_refs.csv --hyps outputs.txt
   adamix score e2e --refs refs.txt --hyps outputs.txt --python-mteval --json
+  adamix score webnlg --refs test.json --hyps outputs.txt --lower-and-split --part unseen
   adamix score bleu --refs refs.txt --hyps ours.txt --bootstrap 1000 --against theirs.txt")]
 pub struct Score {
     /// e2e, webnlg, dart, or one score: bleu, multi-bleu-detok, nist, meteor, rouge-l, cider, ter, chrf.
@@ -49,6 +52,12 @@ pub struct Score {
     /// WebNLG and DART: count the empty segment that GenerationEval's TER finds at the end.
     #[arg(long)]
     phantom_segment: bool,
+    /// WebNLG and DART: how many references of a segment count, from the first; 0 for all.
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    references: usize,
+    /// WebNLG, with its own JSON or XML as references: all, seen or unseen categories.
+    #[arg(long, default_value = "all", value_parser = part)]
+    part: Part,
     /// How sacreBLEU's BLEU splits texts: 13a, intl, char or none.
     #[arg(long, default_value = "13a", value_parser = tokenizer)]
     tokenizer: sacre::Tokenizer,
@@ -77,11 +86,12 @@ impl Score {
             meteor: self.meteor.clone(),
             lower_and_split: self.lower_and_split,
             phantom_segment: self.phantom_segment,
+            part: self.part,
+            max_references: Some(self.references).filter(|n| *n > 0),
             bleu: sacre::Settings {
                 tokenizer: self.tokenizer,
                 ..Default::default()
             },
-            ..Options::default()
         };
         let scores = nlg::score_files(self.kind, &self.refs, &self.hyps, &options)
             .map_err(|e| anyhow!("{e}"))?;
@@ -116,6 +126,12 @@ impl Score {
         }
         Ok(())
     }
+}
+
+/// A part of WebNLG by its name.
+fn part(name: &str) -> Result<Part, String> {
+    let value = serde_json::Value::String(name.to_owned());
+    serde_json::from_value(value).map_err(|_| format!("`{name}` is none of all, seen, unseen"))
 }
 
 /// A tokeniser by its name in sacreBLEU.

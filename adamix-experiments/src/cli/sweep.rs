@@ -271,8 +271,12 @@ impl ShowStatus {
 
 #[derive(Debug, Args)]
 struct ShowChoice {
-    /// The sweep's folder, such as runs/sweeps/rates.
-    folder: PathBuf,
+    /// The sweeps' folders, such as runs/sweeps/rates.
+    #[arg(required = true)]
+    folders: Vec<PathBuf>,
+    /// Where the cases of all go; each sweep's own folder without it.
+    #[arg(long, value_name = "FILE.toml")]
+    to: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -280,17 +284,31 @@ struct ShowChoice {
 
 impl ShowChoice {
     fn run(self) -> Result<()> {
-        let folder = SweepFolder::open(&self.folder)?;
-        let file = folder.file()?;
-        let outcome = folder.outcomes(&file.choose);
-        let choices = sweep::choose(&file, &folder.specs()?, &outcome)?;
-        let path = folder.path().join("chosen.toml");
-        let text = sweep::write_cases(&file, &folder.name(), &choices)?;
-        write::atomic(&path, text.as_bytes())?;
-        if self.json {
-            return show::json(&choices);
+        let mut all = Vec::new();
+        let mut texts = Vec::new();
+        for path in &self.folders {
+            let folder = SweepFolder::open(path)?;
+            let file = folder.file()?;
+            let outcome = folder.outcomes(&file.choose);
+            let choices = sweep::choose(&file, &folder.specs()?, &outcome)?;
+            let text = sweep::write_cases(&file, &folder.name(), &choices)?;
+            texts.push((folder.path().join("chosen.toml"), text));
+            all.extend(choices);
         }
-        show::out(format_args!("{text}\n# {}\n", path.display()))
+        if let Some(path) = self.to {
+            let together: Vec<String> = texts.into_iter().map(|(_, text)| text).collect();
+            texts = vec![(path, together.join("\n"))];
+        }
+        for (path, text) in &texts {
+            write::atomic(path, text.as_bytes())?;
+        }
+        if self.json {
+            return show::json(&all);
+        }
+        for (path, text) in &texts {
+            show::out(format_args!("{text}\n# {}\n", path.display()))?;
+        }
+        Ok(())
     }
 }
 

@@ -6,9 +6,9 @@ use adamix_models::hub::{self, StoredAdapter, Weights};
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::inspect::grouped;
 use super::show;
 use crate::recipe::is_head;
+use crate::report::document::grouped;
 
 /// One task's adapter.
 struct Task {

@@ -88,9 +88,7 @@ impl VerifyMerge {
                 let data = TaskData::load(&config)?;
                 let chosen = part(data.dev.len(), self.rows, key).into_iter();
                 let chosen = chosen.map(|i| data.dev[i].clone()).collect();
-                let length = base.longest_input(&config);
-                let floor = config.evaluation.regression_floor;
-                let rows = ClassificationRows::new(&base, &data, chosen, length, floor)?;
+                let rows = ClassificationRows::new(&base, &data, &config, chosen)?;
                 let (adapted, _) = base.with_adapter(&run.file(self.state.adapter()), &device)?;
                 let stored = |device: &Device| {
                     let backbone = base.backbone(device)?;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Evaluation {
+    /// After which epochs the development rows are measured.
+    pub after: MeasuredAfter,
     /// Examples a batch.
     pub batch_size: usize,
     /// `native` (the policy's own) or a mode by name.
@@ -16,6 +18,16 @@ pub struct Evaluation {
     pub paths: usize,
     /// Lower bound on a regression's outputs, such as 0 in the released RoBERTa code; `none` for no bound.
     pub regression_floor: RegressionFloor,
+}
+
+/// After which epochs the development rows are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MeasuredAfter {
+    /// Each: the best of them is kept beside the last.
+    Each,
+    /// The last alone, as where there is no development set to choose by; best and last are the same.
+    Last,
 }
 
 /// How the trained mixture is run when it is measured.
@@ -69,6 +81,7 @@ pub enum RegressionFloor {
 impl Default for Evaluation {
     fn default() -> Self {
         Self {
+            after: MeasuredAfter::Each,
             batch_size: 64,
             inference: InferenceChoice::Native,
             paths: 16,

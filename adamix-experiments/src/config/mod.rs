@@ -7,6 +7,7 @@ mod custom;
 mod default;
 mod dotted;
 mod evaluation;
+mod few_shot;
 mod generation;
 mod input;
 mod merging;
@@ -14,6 +15,7 @@ mod method;
 mod optimizer;
 mod path;
 mod preset;
+mod prompt;
 mod read;
 mod routing;
 mod schedule;
@@ -23,7 +25,8 @@ pub use backbone::Backbone;
 pub use checkpoint::Checkpoint;
 pub use custom::Custom;
 pub use dotted::{dotted, overlay, plain, put};
-pub use evaluation::{Evaluation, InferenceChoice, RegressionFloor};
+pub use evaluation::{Evaluation, InferenceChoice, MeasuredAfter, RegressionFloor};
+pub use few_shot::FewShot;
 pub use generation::{Generation, Search, States, TrainSplit};
 pub use input::{EpochOrder, Input, LastBatch, Pad};
 pub use merging::{MakeRule, Merging, RuleOverride};
@@ -31,6 +34,7 @@ pub use method::{KINDS, Kind, Method};
 pub use optimizer::Optimizer;
 pub use path::resolve_path;
 pub use preset::PRESETS;
+pub use prompt::{MANUAL, Prompt};
 pub use read::{read, read_table, resolve, typed, with_settings};
 pub use routing::Routing;
 pub use schedule::{FirstRate, Schedule};
@@ -48,7 +52,8 @@ use serde::{Deserialize, Serialize};
 pub struct RunConfig {
     /// All draws come from it.
     pub seed: u64,
-    /// A GLUE task, `synthetic`, `custom` with the `[custom]` table, or text to generate: `e2e`, `webnlg`, `dart`.
+    /// A GLUE task, `subj` or `mpqa`, `synthetic`, `custom` with the `[custom]` table, or text to generate: `e2e`,
+    /// `webnlg`, `dart`.
     pub task: String,
     /// The task's folder, or the folder of all GLUE tasks.
     pub data: String,
@@ -79,6 +84,10 @@ pub struct RunConfig {
     pub generation: Generation,
     /// The columns of a task of one's own.
     pub custom: Custom,
+    /// How rows are asked of the masked language model.
+    pub prompt: Prompt,
+    /// Which few rows are trained on.
+    pub few_shot: FewShot,
 }
 
 impl Default for RunConfig {
@@ -100,6 +109,8 @@ impl Default for RunConfig {
             checkpoint: Checkpoint::default(),
             generation: Generation::default(),
             custom: Custom::default(),
+            prompt: Prompt::default(),
+            few_shot: FewShot::default(),
         }
     }
 }

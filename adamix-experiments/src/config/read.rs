@@ -186,6 +186,7 @@ fn check(config: &RunConfig) -> Result<()> {
         within(key, value, 1 << 24)?;
     }
     config.adaptation.check()?;
+    config.few_shot.check()?;
     let generation = &config.generation;
     within("generation.beams", generation.beams, 1 << 12)?;
     within("generation.new_tokens", generation.new_tokens, 1 << 24)?;
@@ -196,6 +197,11 @@ fn check(config: &RunConfig) -> Result<()> {
             corpus.name()
         );
     }
+    ensure!(
+        config.corpus().is_none() || !config.prompt.is_given(),
+        "`prompt.template` asks a masked language model; task `{}` is for decoders",
+        config.task
+    );
     let rate = |key: &str, value: f64| {
         ensure!(
             (0.0..1.0).contains(&value),
@@ -203,9 +209,15 @@ fn check(config: &RunConfig) -> Result<()> {
         );
         Ok(())
     };
+    rate("input.held_out", config.input.held_out)?;
+    ensure!(
+        config.input.held_out == 0.0 || config.corpus().is_none(),
+        "`input.held_out` is for classification and regression; {} has a development split",
+        config.task
+    );
     rate("backbone.dropout", config.backbone.dropout)?;
     rate("generation.label_smoothing", generation.label_smoothing)?;
-    rate("input.held_out", config.input.held_out)?;
+    rate("input.kept_for_merging", config.input.kept_for_merging)?;
     rate("merging.ema", config.merging.ema)?;
     rate("optimizer.beta1", config.optimizer.beta1)?;
     rate("optimizer.beta2", config.optimizer.beta2)?;

@@ -3,13 +3,40 @@
 use std::ops::Range;
 
 use anyhow::Result;
+use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use super::style::Canvas;
 
 /// A chart in plain coordinates. A logarithmic axis has the decimal logarithm of its values as coordinates.
-pub(super) type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+pub(super) type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<Ticked, Ticked>>;
+
+/// A coordinate with ticks of our own choice.
+pub(super) struct Ticked {
+    range: RangedCoordf64,
+    ticks: Vec<f64>,
+}
+
+impl Ranged for Ticked {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        self.range.map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        match hint.weight().allow_light_points() {
+            true => Vec::new(),
+            false => self.ticks.clone(),
+        }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.range()
+    }
+}
 
 /// One axis.
 #[derive(Clone, Debug)]
@@ -20,7 +47,7 @@ pub(super) struct Axis {
     pub range: Range<f64>,
     /// Whether coordinates are decimal logarithms.
     pub log: bool,
-    /// Whether ticks carry labels.
+    /// Whether it has ticks with labels.
     pub labels: bool,
 }
 
@@ -54,18 +81,49 @@ impl Axis {
         if self.log { value.log10() } else { value }
     }
 
-    fn tick(&self, coordinate: f64) -> String {
+    /// The coordinates of the ticks: some six round numbers, or powers of ten, with 2 and 5 times them between where
+    /// there are few.
+    fn ticks(&self) -> Vec<f64> {
+        let Range { start, end } = self.range;
         if !self.labels {
-            return String::new();
+            return Vec::new();
         }
         if !self.log {
-            return number(coordinate, self.range.end - self.range.start);
+            let step = round_step((end - start) / 5.0);
+            let (first, last) = ((start / step).ceil() as i64, (end / step).floor() as i64);
+            return (first..=last).map(|i| i as f64 * step).collect();
         }
-        if (coordinate - coordinate.round()).abs() > 1e-6 {
-            return String::new();
-        }
-        magnitude(10f64.powf(coordinate.round()))
+        let width = end - start;
+        let every = (width / 7.0).ceil().max(1.0) as i32;
+        let between: &[f64] = if width < 2.5 {
+            &[1.0, 2.0, 5.0]
+        } else {
+            &[1.0]
+        };
+        (start.floor() as i32..=end.ceil() as i32)
+            .filter(|power| power.rem_euclid(every) == 0)
+            .flat_map(|power| between.iter().map(move |b| f64::from(power) + b.log10()))
+            .filter(|tick| (start..=end).contains(tick))
+            .collect()
     }
+
+    fn tick(&self, coordinate: f64) -> String {
+        if self.log {
+            return magnitude(10f64.powf(coordinate));
+        }
+        number(coordinate, self.range.end - self.range.start)
+    }
+}
+
+/// 1, 2 or 5 times a power of ten, near a width.
+fn round_step(width: f64) -> f64 {
+    let power = 10f64.powf(width.log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|m| m * power);
+    let near = |step: &f64| (step / width).log10().abs();
+    steps
+        .into_iter()
+        .min_by(|a, b| near(a).total_cmp(&near(b)))
+        .unwrap_or(power)
 }
 
 /// The least and the largest of some values; 0 and 1 of none.
@@ -128,7 +186,11 @@ where
     if !title.is_empty() {
         builder.caption(title, canvas.label());
     }
-    let mut chart = builder.build_cartesian_2d(x.range.clone(), y.range.clone())?;
+    let ticked = |axis: &Axis| Ticked {
+        range: axis.range.clone().into(),
+        ticks: axis.ticks(),
+    };
+    let mut chart = builder.build_cartesian_2d(ticked(x), ticked(y))?;
     let theme = canvas.theme;
     let mut mesh = chart.configure_mesh();
     mesh.disable_x_mesh()
@@ -158,9 +220,17 @@ mod tests {
         assert_eq!(number(80.0, 12.0), "80");
         assert_eq!(number(0.1 + 0.2, 1.0), "0.3");
         assert_eq!(number(40_000.0, 100_000.0), "40k");
-        let axis = Axis::log_around("", [800.0, 2.0e7].into_iter(), 0.0);
-        assert_eq!([3.0, 5.0, 7.0].map(|c| axis.tick(c)), ["1k", "100k", "10M"]);
-        assert_eq!(axis.tick(3.5), "");
+        let labels = |axis: &Axis| -> Vec<String> {
+            axis.ticks().into_iter().map(|c| axis.tick(c)).collect()
+        };
+        let wide = Axis::log_around("", [800.0, 2.0e7].into_iter(), 0.0);
+        assert_eq!(labels(&wide), ["1k", "10k", "100k", "1M", "10M"]);
+        let narrow = Axis::log_around("", [1400.0, 23_000.0].into_iter(), 0.0);
+        assert_eq!(labels(&narrow), ["2k", "5k", "10k", "20k"]);
+        let linear = Axis::around("", [70.3, 81.0].into_iter(), 0.0);
+        assert_eq!(labels(&linear), ["72", "74", "76", "78", "80"]);
+        let around_zero = Axis::around("", [-0.11, 0.09].into_iter(), 0.0);
+        assert_eq!(labels(&around_zero), ["-0.1", "-0.05", "0", "0.05"]);
     }
 
     #[test]

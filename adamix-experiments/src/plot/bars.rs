@@ -29,12 +29,12 @@ pub struct Bar {
     pub interval: Option<Interval>,
     /// Which colour: bars of one task share one.
     pub group: usize,
-    /// The paper's difference, drawn as a ring.
+    /// The paper's difference, drawn as a ring in the ink of the axes.
     pub paper: Option<f64>,
 }
 
-/// Room for the names, in points.
-const NAMES: f64 = 150.0;
+/// Room that a chart keeps left of its frame, in points.
+const AXIS: f64 = 54.0;
 
 impl Plot for Bars {
     fn size(&self) -> (u32, u32) {
@@ -57,14 +57,20 @@ impl Plot for Bars {
             log: false,
             labels: false,
         };
-        let (_, right) = canvas.area.split_horizontally(canvas.px(NAMES - 46.0));
+        let style = canvas.anchored(HPos::Right, VPos::Center);
+        let mut names = 0;
+        for bar in &self.bars {
+            names = names.max(canvas.area.estimate_text_size(&bar.name, &style)?.0);
+        }
+        // The chart keeps room for a vertical axis, which this one does not have.
+        let left = names as i32 + canvas.px(20.0 - AXIS);
+        let (_, right) = canvas.area.split_horizontally(left.max(0));
         let inner = canvas.on(&right);
         let mut chart = chart(&inner, "", &x, &y)?;
         chart.draw_series([PathElement::new(
             vec![(0.0, y.range.start), (0.0, y.range.end)],
             canvas.stroke(theme.ink(), 1.2),
         )])?;
-        let style = canvas.anchored(HPos::Right, VPos::Center);
         let origin = canvas.area.get_base_pixel();
         for (i, bar) in self.bars.iter().enumerate() {
             let at = i as f64;
@@ -79,8 +85,11 @@ impl Plot for Bars {
                 chart.draw_series(ends)?;
             }
             if let Some(paper) = bar.paper {
-                let ring = canvas.stroke(theme.series(1 + bar.group), 2.0);
-                chart.draw_series([Circle::new((paper, at), canvas.px(4.5), ring)])?;
+                let ring = canvas.stroke(theme.ink(), 1.5);
+                chart.draw_series([
+                    Circle::new((paper, at), canvas.px(4.5), theme.page().filled()),
+                    Circle::new((paper, at), canvas.px(4.5), ring),
+                ])?;
             }
             let (px, py) = chart.plotting_area().map_coordinate(&(x.range.start, at));
             let place = (px - origin.0 - canvas.px(10.0), py - origin.1);

@@ -1,5 +1,7 @@
 //! Lines over steps, epochs or tasks, with bands over seeds.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use plotters::prelude::*;
 
@@ -106,14 +108,14 @@ impl Plot for Curves {
 }
 
 impl Curves {
-    /// The corner that the fewest points lie in.
+    /// The corner, or middle of a side, that the fewest points lie in.
     fn corner(&self, x: &Axis, y: &Axis) -> SeriesLabelPosition {
-        let count = |right: bool, upper: bool| {
+        let [lower, middle, upper] = [0.0..0.42, 0.28..0.72, 0.58..1.0];
+        let count = |right: bool, rows: &Range<f64>| {
             let inside = |(at, value): &(f64, f64)| {
                 let across = (at - x.range.start) / (x.range.end - x.range.start);
                 let along = (y.at(*value) - y.range.start) / (y.range.end - y.range.start);
-                (if right { across > 0.5 } else { across < 0.5 })
-                    && (if upper { along > 0.6 } else { along < 0.4 })
+                (if right { across > 0.5 } else { across < 0.5 }) && rows.contains(&along)
             };
             let of = |s: &Series| {
                 s.points.iter().filter(|p| inside(p)).count() as f64 / s.points.len().max(1) as f64
@@ -121,10 +123,12 @@ impl Curves {
             self.series.iter().map(of).sum::<f64>()
         };
         let corners = [
-            (SeriesLabelPosition::UpperRight, count(true, true)),
-            (SeriesLabelPosition::LowerRight, count(true, false)),
-            (SeriesLabelPosition::UpperLeft, count(false, true)),
-            (SeriesLabelPosition::LowerLeft, count(false, false)),
+            (SeriesLabelPosition::UpperRight, count(true, &upper)),
+            (SeriesLabelPosition::LowerRight, count(true, &lower)),
+            (SeriesLabelPosition::UpperLeft, count(false, &upper)),
+            (SeriesLabelPosition::LowerLeft, count(false, &lower)),
+            (SeriesLabelPosition::MiddleRight, count(true, &middle)),
+            (SeriesLabelPosition::MiddleLeft, count(false, &middle)),
         ];
         let least = corners.into_iter().min_by(|a, b| a.1.total_cmp(&b.1));
         least.map_or(SeriesLabelPosition::UpperRight, |(corner, _)| corner)

@@ -121,12 +121,18 @@ impl Plot for Scatter {
                 let apart = |t: &Box4| b.2 <= t.0 || t.2 <= b.0 || b.3 <= t.1 || t.3 <= b.1;
                 taken.iter().enumerate().all(|(k, t)| k == i || apart(t))
             };
-            let best = candidates
-                .into_iter()
-                .map(as_box)
-                .find(|b| inside(b) && free(b));
-            let chosen = best.unwrap_or_else(|| as_box(candidates[0]));
+            let fits = |b: &Box4| inside(b) && free(b);
+            let best = candidates.into_iter().map(as_box).find(fits);
+            // Where all is full: further and further below, then above.
+            let further = (1..12).flat_map(|k| [k * h, -k * h]);
+            let further = further.map(|d| as_box((px + r, py - h / 2 + d))).find(fits);
+            let chosen = best.or(further).unwrap_or_else(|| as_box(candidates[0]));
             taken.push(chosen);
+            // Lines and whiskers do not run through the words.
+            canvas.area.draw(&Rectangle::new(
+                [(chosen.0, chosen.1 + gap / 2), (chosen.2, chosen.3)],
+                theme.page().mix(0.85).filled(),
+            ))?;
             canvas
                 .area
                 .draw_text(&point.name, &style, (chosen.0, chosen.1))?;

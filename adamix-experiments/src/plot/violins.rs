@@ -28,6 +28,9 @@ pub struct Panel {
     pub violins: Vec<Violin>,
 }
 
+/// Room for the note below the panels, in points.
+const NOTE: u32 = 16;
+
 /// The scores of one trained model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Violin {
@@ -43,7 +46,7 @@ impl Plot for Violins {
     fn size(&self) -> (u32, u32) {
         (
             180 * (self.panels.len().clamp(1, 4) as u32).max(2),
-            300 * self.rows(),
+            300 * self.rows() + NOTE,
         )
     }
 
@@ -52,7 +55,9 @@ impl Plot for Violins {
         B::ErrorType: 'static,
     {
         let columns = self.panels.len().clamp(1, 4);
-        let areas = canvas.area.split_evenly((self.rows() as usize, columns));
+        let height = canvas.len(f64::from(300 * self.rows()));
+        let (panels, _) = canvas.area.split_vertically(height);
+        let areas = panels.split_evenly((self.rows() as usize, columns));
         for (i, (area, panel)) in areas.iter().zip(&self.panels).enumerate() {
             let title = if i % columns == 0 {
                 self.y_title.as_str()

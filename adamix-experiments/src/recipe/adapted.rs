@@ -5,6 +5,7 @@ use std::path::Path;
 
 use adamix_core::account::{Account, MARK};
 use adamix_core::parameter::{self, HostTensor, Named};
+use adamix_models::encoder::is_lm_head;
 use adamix_models::hub::adapter::{self, AdapterConfig};
 use adamix_models::hub::peft::Setting;
 use adamix_models::hub::portable;
@@ -74,7 +75,9 @@ impl<M: Adaptable> Adapted<M> {
         let of_base = |(name, _): &(&String, &HostTensor)| !name.contains(MARK);
         let parameters = tensors.iter().filter(of_base);
         let parameters = parameters.map(|(name, tensor)| (name.clone(), tensor.clone()));
-        let adapter = portable(&self.model, parameters.collect()).ok();
+        let adapter = portable(&self.model, parameters.collect());
+        // No class of `peft` reads a head at the mask.
+        let adapter = adapter.ok().filter(|_| config.prompt.is_none());
         let config = AdapterConfig {
             attachments: self.model.attachments(),
             ..config.clone()
@@ -86,7 +89,8 @@ impl<M: Adaptable> Adapted<M> {
     }
 }
 
-/// Whether a parameter belongs to the task head. The pooler does not: it comes with the backbone.
+/// Whether a parameter belongs to the task head, which is the masked-LM head where a prompt asks. The pooler does not:
+/// it comes with the backbone.
 pub fn is_head(name: &str) -> bool {
-    name.starts_with("classifier.")
+    name.starts_with("classifier.") || is_lm_head(name)
 }

@@ -2,20 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
+use adamix_core::account::MARK;
 use adamix_core::parameter;
 use adamix_data::{Encoding, Example, Task, Tokenizer};
 use adamix_keys::Key;
 use adamix_models::encoder::{
-    EncoderConfig, Pooling, SequenceClassifier, SequenceClassifierConfig,
+    Cloze, Encoder, EncoderConfig, Pooling, SequenceClassifier, SequenceClassifierConfig,
+    is_lm_head,
 };
 use adamix_models::hub::adapter::{self, AdapterConfig};
 use adamix_models::hub::peft::Setting;
-use adamix_models::hub::{HubError, Layout, Weights, affine_modules};
+use adamix_models::hub::{HubError, Layout, Source, Weights, affine_modules};
 use adamix_models::site::Adaptable;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 
-use super::adapted::Adapted;
+use super::adapted::{Adapted, is_head};
+use super::prompted::Prompted;
 use super::served::pooling_named;
 use crate::config::RunConfig;
 use crate::embedded;
@@ -39,7 +42,7 @@ impl Base {
     /// Opens a folder, or the encoder that the program carries.
     pub fn open(folder: &Path) -> Result<Self> {
         if folder == Path::new(embedded::NAME) {
-            return Self::open(&embedded::unpack()?);
+            return Self::open(&embedded::ENCODER.unpack()?);
         }
         let config = EncoderConfig::from_folder(folder)?;
         let weights = Weights::open(folder)?;
@@ -92,19 +95,56 @@ impl Base {
     pub fn adapted(
         &self,
         config: &RunConfig,
-        outputs: usize,
+        task: &Task,
         device: &Device,
     ) -> Result<Adapted<SequenceClassifier>> {
         let key = Key::new(config.seed).purpose("initialisation");
         let encoder = self.config.clone().with_dropout(config.backbone.dropout);
-        let classifier = SequenceClassifierConfig {
-            encoder,
-            outputs,
-            pooling: config.backbone.pooling,
+        let model = match Prompted::of(config, task, self)? {
+            Some(prompted) => self.cloze(&encoder, &prompted, device)?,
+            None => {
+                let classifier = SequenceClassifierConfig {
+                    encoder,
+                    outputs: task.num_outputs(),
+                    pooling: config.backbone.pooling,
+                };
+                classifier.load(&self.weights, key.purpose("head"), false, device)?
+            }
         };
-        let model = classifier.load(&self.weights, key.purpose("head"), false, device)?;
         let model = adapt_classifier(model, config, key.purpose("mixture"), device)?;
         Ok(Adapted::new(model))
+    }
+
+    /// The encoder with its own masked-LM head, whose parameters are trainable, as LiST trains them.
+    fn cloze(
+        &self,
+        encoder: &EncoderConfig,
+        prompted: &Prompted,
+        device: &Device,
+    ) -> Result<SequenceClassifier> {
+        let backbone = Encoder::from_files(encoder, &self.weights, device)?;
+        self.asked(encoder, backbone, prompted.described.cloze.clone(), device)
+    }
+
+    /// A loaded encoder, with the masked-LM head of the files, asked for words.
+    pub(super) fn asked(
+        &self,
+        encoder: &EncoderConfig,
+        backbone: Encoder,
+        cloze: Cloze,
+        device: &Device,
+    ) -> Result<SequenceClassifier> {
+        let files = Source::files(&self.weights, device);
+        let model = SequenceClassifier::cloze(encoder, backbone, &files, cloze);
+        let model = model.with_context(|| {
+            format!(
+                "{}: a prompt asks the masked-LM head; `adamix pretrain` trains one on an encoder without",
+                self.folder.display()
+            )
+        })?;
+        Ok(parameter::set_trainable(model, |info| {
+            info.trainable || is_lm_head(&info.name)
+        }))
     }
 
     /// The model with an adapter from disk on it.
@@ -125,14 +165,20 @@ impl Base {
             };
             return Err(error.into());
         }
-        let pooling = pooling_named(&config.pooling)
-            .with_context(|| format!("{}: pooling `{}`", folder.display(), config.pooling))?;
-        let classifier = SequenceClassifierConfig {
-            encoder: self.config.clone(),
-            outputs: config.outputs,
-            pooling,
+        let model = match &config.prompt {
+            Some(described) => self.cloze(&self.config, &Prompted::stored(described)?, device)?,
+            None => {
+                let pooling = pooling_named(&config.pooling).with_context(|| {
+                    format!("{}: pooling `{}`", folder.display(), config.pooling)
+                })?;
+                let classifier = SequenceClassifierConfig {
+                    encoder: self.config.clone(),
+                    outputs: config.outputs,
+                    pooling,
+                };
+                classifier.load(&self.weights, Key::new(0), false, device)?
+            }
         };
-        let model = classifier.load(&self.weights, Key::new(0), false, device)?;
         let model = (model.attach(&config.attachments, 0, Key::new(0), device))
             .with_context(|| folder.display().to_string())?;
         // Parameters of the base that were trained are in the file too.
@@ -140,9 +186,9 @@ impl Base {
             info.trainable || tensors.contains_key(&info.name)
         });
         let path = folder.join(adapter::TENSORS);
-        let missing = parameter::parameters(&model)
-            .into_iter()
-            .find(|p| p.trainable && !tensors.contains_key(&p.name));
+        let missing = parameter::parameters(&model).into_iter().find(|p| {
+            (p.name.contains(MARK) || is_head(&p.name)) && !tensors.contains_key(&p.name)
+        });
         if let Some(info) = missing {
             return Err(HubError::Missing {
                 path,
@@ -165,7 +211,8 @@ pub fn adapt<M: Adaptable>(model: M, config: &RunConfig, key: Key, device: &Devi
     Ok(model.train_base(&adaptation.unfrozen(), layers)?)
 }
 
-/// The same for a classifier, whose pooler is trained if it is read and the config or the method says so.
+/// The same for a classifier, whose pooler is trained if it is read and the config or the method says so, and whose
+/// head is trained, whichever it is.
 pub fn adapt_classifier(
     model: SequenceClassifier,
     config: &RunConfig,
@@ -173,7 +220,7 @@ pub fn adapt_classifier(
     device: &Device,
 ) -> Result<SequenceClassifier> {
     let model = adapt(model, config, key, device)?;
-    let pools = config.backbone.pooling == Pooling::Pooler;
+    let pools = config.backbone.pooling == Pooling::Pooler && !config.prompt.is_given();
     let train_pooler = config.backbone.train_pooler;
     Ok(parameter::set_trainable(model, |info| {
         match info.name.contains(".pooler.") {
@@ -191,8 +238,9 @@ impl Adapted<SequenceClassifier> {
         base: &Base,
         task: &Task,
         merged: bool,
-    ) -> AdapterConfig {
-        AdapterConfig {
+    ) -> Result<AdapterConfig> {
+        let prompt = Prompted::of(config, task, base)?;
+        Ok(AdapterConfig {
             format: adapter::FORMAT,
             base_hash: base.hash.clone(),
             model_type: base.config.model_type.prefix().to_owned(),
@@ -203,7 +251,8 @@ impl Adapted<SequenceClassifier> {
             task: task.name.clone(),
             merged,
             max_length: base.longest_input(config),
-        }
+            prompt: prompt.map(|prompted| prompted.described),
+        })
     }
 
     /// Writes this model, whose banks are merged, as the adapter that serves.

@@ -20,7 +20,7 @@ use super::evaluate::{Evaluator, Mode, Predictions};
 use super::plan::Plan;
 use super::step::Trainer;
 use super::trace::StepTrace;
-use crate::config::RunConfig;
+use crate::config::{MeasuredAfter, RunConfig};
 use crate::interrupt::Interrupt;
 use crate::run::{Measured, Metrics};
 
@@ -87,6 +87,10 @@ impl Training for Classification<'_> {
         self.measure.run(model, epoch, step, interrupt)
     }
 
+    fn measures_each_epoch(&self) -> bool {
+        self.config.evaluation.after == MeasuredAfter::Each
+    }
+
     fn sites(&self) -> &[Site] {
         &self.trainer.sites
     }
@@ -135,16 +139,15 @@ impl<'a> Measure<'a> {
         rule: &'a dyn MergeRule,
         native: Inference,
     ) -> Result<Self> {
-        let max_length = base.longest_input(config);
         let mut further = BTreeMap::new();
         for (name, examples) in &data.further {
-            further.insert(name.clone(), base.encode(examples, max_length)?);
+            further.insert(name.clone(), base.read(config, &data.task, examples)?);
         }
         Ok(Self {
             config,
             base,
             data,
-            dev: base.encode(&data.dev, max_length)?,
+            dev: base.read(config, &data.task, &data.dev)?,
             further,
             device,
             rule,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use adamix_core::objective::Targets;
-use adamix_data::{Columns, Example, Rows, Split, TableSpec, Target, Task, synthetic};
+use adamix_data::{Columns, Example, Rows, Split, TableSpec, Target, Task, fewshot, synthetic};
 use adamix_keys::Key;
 use anyhow::{Context, Result, bail, ensure};
 
@@ -20,8 +20,8 @@ pub struct TaskData {
     pub task: Task,
     /// Rows to train on.
     pub train: Vec<Example>,
-    /// Rows of the training split that are kept from training (`input.held_out`).
-    pub held_out: Vec<Example>,
+    /// Rows of the training split that are kept for merging rules.
+    pub kept: Vec<Example>,
     /// Rows to select and report on.
     pub dev: Vec<Example>,
     /// Further development splits by name.
@@ -37,23 +37,53 @@ impl TaskData {
         let mut data = match config.task.as_str() {
             "synthetic" => Self::synthetic(),
             "custom" => Self::custom(&config.custom, &folder)?,
-            name => Self::glue(Task::by_name(name)?.clone(), &folder)?,
+            name => {
+                let task = fewshot::task(name)?.clone();
+                match config.few_shot.split {
+                    0 => Self::glue(task, &folder)?,
+                    number => Self::list(task, &folder, number)?,
+                }
+            }
         };
+        if config.few_shot.per_class > 0 {
+            let key = Key::new(config.seed).purpose("few-shot rows");
+            let (classes, k) = (data.task.num_outputs(), config.few_shot.per_class);
+            data.train = fewshot::k_per_class(&data.train, classes, k, key);
+        }
         if config.input.train_rows > 0 {
             data.train.truncate(config.input.train_rows);
         }
-        let held_out = config.input.held_out;
-        if held_out > 0.0 {
-            let key = Key::new(0).purpose("held out");
-            let is_held = |e: &Example| key.fold(u64::from(e.id)).uniform() < held_out;
-            (data.held_out, data.train) = data.train.into_iter().partition(is_held);
+        if config.input.held_out > 0.0 {
+            data.hold_out(config.input.held_out);
+        }
+        let share = config.input.kept_for_merging;
+        if share > 0.0 {
+            let key = Key::new(0).purpose("rows for merging");
+            let is_kept = |e: &Example| key.fold(u64::from(e.id)).uniform() < share;
+            (data.kept, data.train) = data.train.into_iter().partition(is_kept);
         }
         ensure!(
-            !data.train.is_empty(),
-            "task `{}` has no training rows",
+            !data.train.is_empty() && !data.dev.is_empty(),
+            "task `{}` has no training rows, or none to measure on",
             config.task
         );
         Ok(data)
+    }
+
+    /// Puts a share of the training rows in the place of all others that are measured.
+    fn hold_out(&mut self, share: f64) {
+        let rows = self.train.len();
+        let held = (rows as f64 * share).round() as usize;
+        let order = Key::new(0).purpose("held-out rows").permutation(rows);
+        let mut is_held = vec![false; rows];
+        for row in &order[..held] {
+            is_held[*row as usize] = true;
+        }
+        let mut is_held = is_held.into_iter();
+        (self.dev, self.train) = std::mem::take(&mut self.train)
+            .into_iter()
+            .partition(|_| is_held.next().unwrap_or_default());
+        self.further.clear();
     }
 
     /// The project's own task, generated anew: the same on every machine.
@@ -65,7 +95,7 @@ impl TaskData {
             train: synthetic::generate(key.purpose("train"), train),
             dev: synthetic::generate(key.purpose("dev"), dev),
             further: BTreeMap::new(),
-            held_out: Vec::new(),
+            kept: Vec::new(),
             hash: format!("synthetic-1-{train}-{dev}"),
         }
     }
@@ -91,8 +121,20 @@ impl TaskData {
             train: train.examples,
             dev: dev.examples,
             further,
-            held_out: Vec::new(),
+            kept: Vec::new(),
             hash: hashes.join("+"),
+        })
+    }
+
+    /// A fixed split of LiST: there is no development set, its test rows are reported on.
+    fn list(task: Task, root: &Path, number: usize) -> Result<Self> {
+        let (train, test) = fewshot::list_split(&task, root, number)?;
+        Ok(Self {
+            task,
+            hash: format!("{}+{}", train.hash, test.hash),
+            train: train.examples,
+            dev: test.examples,
+            further: BTreeMap::new(),
         })
     }
 
@@ -133,7 +175,7 @@ impl TaskData {
             train: train.examples,
             dev: dev.examples,
             further: BTreeMap::new(),
-            held_out: Vec::new(),
+            kept: Vec::new(),
             hash,
         })
     }
@@ -173,5 +215,39 @@ pub fn number_of_steps(schedule: &Schedule, rows: usize) -> usize {
         steps.min(schedule.max_steps)
     } else {
         steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::read;
+
+    fn ids(settings: &[&str]) -> [Vec<u32>; 2] {
+        let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
+        let data = TaskData::load(&read(None, &settings).unwrap()).unwrap();
+        [data.train, data.dev].map(|rows| rows.iter().map(|row| row.id).collect())
+    }
+
+    #[test]
+    fn held_out_rows_are_training_rows_that_are_not_trained_on() {
+        let [all, _] = ids(&["input.train_rows=200"]);
+        let [train, held] = ids(&["input.train_rows=200", "input.held_out=0.2"]);
+        assert_eq!((train.len(), held.len()), (160, 40));
+        let mut both = [train.clone(), held.clone()].concat();
+        both.sort_unstable();
+        assert_eq!(both, all);
+        // Whatever the seed: every trial of a search is measured on the same rows.
+        let other = ids(&["seed=2", "input.train_rows=200", "input.held_out=0.2"]);
+        assert_eq!(other, [train, held]);
+    }
+
+    #[test]
+    fn few_rows_of_each_class_are_drawn_by_the_seed() {
+        let few = |seed: &str| ids(&[seed, "few_shot.per_class=8"]);
+        let [train, dev] = few("seed=1");
+        assert_eq!((train.len(), dev.len()), (16, SYNTHETIC_ROWS.1));
+        assert_eq!(few("seed=1")[0], train);
+        assert_ne!(few("seed=2")[0], train);
     }
 }

@@ -67,6 +67,11 @@ pub trait Training {
         interrupt: &Interrupt,
     ) -> Result<(Measured, Self::Predictions)>;
 
+    /// Whether every epoch is measured, or the last alone.
+    fn measures_each_epoch(&self) -> bool {
+        true
+    }
+
     /// The mixtures that a policy decides for.
     fn sites(&self) -> &[Site] {
         &[]
@@ -122,6 +127,15 @@ struct Course<P> {
     state: State<P>,
     records: Records,
     saved: Instant,
+}
+
+impl<P> Course<P> {
+    /// Books the time that an epoch's steps took.
+    fn trained(&mut self, at: Position) -> Result<()> {
+        let seconds = core::mem::take(&mut self.state.clocks.epoch);
+        self.state.clocks.training += seconds;
+        self.records.took(at, "training_seconds", seconds)
+    }
 }
 
 impl<T: Training> Driver<'_, T> {
@@ -227,14 +241,24 @@ impl<T: Training> Driver<'_, T> {
         Ok(model)
     }
 
-    /// Measures the epoch that was trained, and goes to the next.
+    /// Measures the epoch that was trained, if it is to be, and goes to the next.
     fn measure_epoch(
         &mut self,
         model: &T::Model,
         course: &mut Course<T::Predictions>,
     ) -> Result<()> {
-        let clock = Instant::now();
         let at = course.state.position;
+        let next = Position {
+            epoch: at.epoch + 1,
+            done: 0,
+            step: at.step,
+        };
+        if !self.training.measures_each_epoch() && !self.is_at_end(next) {
+            course.trained(at)?;
+            course.state.position = next;
+            return Ok(());
+        }
+        let clock = Instant::now();
         let adapted = match &course.state.average {
             Some(average) => self.initial.with_values(average.values().clone())?,
             None => self.initial.with_model(model.clone()),
@@ -252,12 +276,10 @@ impl<T: Training> Driver<'_, T> {
                 None => return Err(error),
             },
         };
-        let Course { state, records, .. } = course;
         let seconds = clock.elapsed().as_secs_f64();
-        let training = core::mem::take(&mut state.clocks.epoch);
-        state.clocks.training += training;
+        course.trained(at)?;
+        let Course { state, records, .. } = course;
         state.clocks.evaluation += seconds;
-        records.took(at, "training_seconds", training)?;
         records.took(at, "evaluation_seconds", seconds)?;
         records.measured(&measured, self.training.inference())?;
 
@@ -270,11 +292,7 @@ impl<T: Training> Driver<'_, T> {
         if self.training.is_better(&kept.measured.metrics, best) {
             state.best = Some(kept.clone());
         }
-        state.position = Position {
-            epoch: at.epoch + 1,
-            done: 0,
-            step: at.step,
-        };
+        state.position = next;
         if self.is_at_end(state.position) {
             state.last = Some(kept);
         }

@@ -4,11 +4,13 @@ use std::path::Path;
 
 use adamix_keys::Key;
 use adamix_models::encoder::{Encoder, Pooling, SequenceClassifier, SequenceClassifierConfig};
+use adamix_models::hub::adapter::AdapterConfig;
 use adamix_models::hub::{Layout, Source, StoredAdapter};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 
 use super::base::Base;
+use super::prompted::Prompted;
 
 /// A base that was loaded once. Models made of it share its tensors: each further task costs what its adapter
 /// holds.
@@ -28,8 +30,10 @@ pub struct Served {
     pub labels: Vec<String>,
     /// Outputs of the head.
     pub outputs: usize,
-    /// How a sequence becomes one vector.
-    pub pooling: Pooling,
+    /// How a sequence becomes one vector; `None` where a prompt asks at the mask.
+    pub pooling: Option<Pooling>,
+    /// The prompt that rows are asked by.
+    pub prompt: Option<Prompted>,
 }
 
 impl Base {
@@ -84,6 +88,23 @@ impl Backbone<'_> {
         let head = |name: &str| stored.parameters().get(name)?.shape.first().copied();
         let trained = head("classifier.out_proj.weight").or(head("classifier.weight"));
         let served = match &stored.config {
+            Some(AdapterConfig {
+                prompt: Some(prompt),
+                labels,
+                outputs,
+                ..
+            }) => Served {
+                model: self.base.asked(
+                    &self.base.config,
+                    self.encoder.clone(),
+                    prompt.cloze.clone(),
+                    &self.device,
+                )?,
+                labels: labels.clone(),
+                outputs: *outputs,
+                pooling: None,
+                prompt: Some(Prompted::stored(prompt)?),
+            },
             Some(config) => {
                 let pooling = pooling_named(&config.pooling)
                     .with_context(|| format!("{path}: pooling `{}`", config.pooling))?;
@@ -129,7 +150,8 @@ impl Backbone<'_> {
             model: config.on(self.encoder.clone(), &source)?,
             labels,
             outputs,
-            pooling,
+            pooling: Some(pooling),
+            prompt: None,
         })
     }
 }

@@ -59,9 +59,9 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     };
 
     let max_length = base.longest_input(config);
-    let train_tokens = base.encode(&data.train, max_length)?;
-    let adapted = base.adapted(config, data.task.num_outputs(), &device)?;
-    let description = adapted.describe(config, &base, &data.task, false);
+    let train_tokens = base.read(config, &data.task, &data.train)?;
+    let adapted = base.adapted(config, &data.task, &device)?;
+    let description = adapted.describe(config, &base, &data.task, false)?;
     if !folder
         .file("adapter/initial")
         .join(adapter::CONFIG)
@@ -98,7 +98,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     let finished = driver.run(AdamW::new(config.optimizer.adamw()), started)?;
 
     let finishing = Instant::now();
-    let merged_description = adapted.describe(config, &base, &data.task, true);
+    let merged_description = adapted.describe(config, &base, &data.task, true)?;
     let best = finished.best.expect("the first epoch is the best so far");
     let mut measured = Vec::new();
     for (name, state) in [("best", best), ("last", finished.last)] {

@@ -100,7 +100,7 @@ fn bars(view: &View<'_>) -> Result<Option<Figure>> {
                     low: i.low * scale,
                     high: i.high * scale,
                 }),
-                group: group * 2,
+                group,
                 paper,
             });
         }

@@ -24,6 +24,7 @@ fn cost(profile: &Profile, job: &Job) -> Result<Option<Estimate>> {
 pub fn text(profile: &Profile, jobs: &[Job], records: &Records) -> Result<String> {
     let mut out = format!("profile {}: {}\n", profile.name, profile.about.join(" "));
     out += &format!("time is for {}\n", profile.machine.name);
+    out += "keys that no run names have their defaults: adamix train --print-config\n";
     let mut total = Estimate {
         steps: 0,
         flops: 0.0,

@@ -1,11 +1,12 @@
 //! What a run will cost: steps, operations, memory, time. An estimate for planning, from shapes alone.
 
+use adamix_data::fewshot;
 use adamix_models::encoder::EncoderConfig;
 use adamix_models::gpt2::Gpt2Config;
 use anyhow::{Result, bail};
 
 use super::profile::{Machine, Size};
-use crate::config::{Pad, RunConfig};
+use crate::config::{MeasuredAfter, Pad, RunConfig};
 
 /// The shapes of a base model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +62,9 @@ impl Shape {
             });
         }
         let [layers, hidden, heads, vocabulary] = match name {
-            "minilm-l6" => [6, 384, 12, 30_522],
-            "roberta-mini" | "embedded" => [4, 128, 4, 8_192],
-            "gpt2-mini" => [4, 128, 4, 8_192],
+            "minilm-l6" | "minilm-mlm" => [6, 384, 12, 30_522],
+            "roberta-mini" | "embedded" => [4, 192, 4, 8_192],
+            "gpt2-mini" => [4, 256, 4, 8_192],
             _ => bail!("the shapes of `{name}` are not known"),
         };
         Ok(Self {
@@ -137,7 +138,11 @@ pub fn estimate(config: &RunConfig, shape: Shape, size: Size, machine: &Machine)
     let batch = (schedule.batch_size * schedule.accumulation) as f64;
     let forward = shape.forward(length) * length;
     let training = steps as f64 * batch * forward * passes * factor;
-    let evaluation = (schedule.epochs * size.dev) as f64 * forward;
+    let measured = match config.evaluation.after {
+        MeasuredAfter::Each => schedule.epochs,
+        MeasuredAfter::Last => 1,
+    };
+    let evaluation = (measured * size.dev) as f64 * forward;
     let flops = training + evaluation;
     let trained = if full {
         shape.parameters()
@@ -161,6 +166,9 @@ pub fn estimate(config: &RunConfig, shape: Shape, size: Size, machine: &Machine)
 }
 
 fn rows(config: &RunConfig, size: Size) -> usize {
+    if config.few_shot.split > 0 {
+        return fewshot::ROWS;
+    }
     match config.input.train_rows {
         0 => size.train,
         rows => rows.min(size.train),

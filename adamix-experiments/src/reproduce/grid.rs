@@ -208,7 +208,7 @@ impl Grid {
             }
             for task in &tasks {
                 let want = self.want(row, task);
-                planned += view.planned(&want);
+                planned += view.planned(&want)?;
                 done += view.records_of(&want)?.len();
             }
         }

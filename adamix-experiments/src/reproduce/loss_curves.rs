@@ -99,7 +99,10 @@ fn learning(view: &View<'_>, task: &str) -> Result<Option<Figure>> {
     };
     let mut series = Vec::new();
     let mut counts = Vec::new();
-    for (row, label, _) in grid.rows(view.profile)? {
+    let mut rows = grid.rows(view.profile)?;
+    // There are six colours: AdaMix has one of them.
+    rows.sort_by_key(|(row, ..)| row.key != "adamix");
+    for (row, label, _) in rows {
         let records = view.records_of(&grid.want(row, task))?;
         if records.iter().all(|record| record.curve.scores.len() < 2) {
             continue;

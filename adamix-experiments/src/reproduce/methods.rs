@@ -37,8 +37,8 @@ const ROWS: [Row; 30] = [
     ),
     method(
         "pfeiffer-3m",
-        "Pfeiffer adapter, 64",
-        "adaptation.method = 'pfeiffer'\nadaptation.bottleneck = 64",
+        "Pfeiffer adapter, 60",
+        "adaptation.method = 'pfeiffer'\nadaptation.bottleneck = 60",
     ),
     method(
         "pfeiffer-0.8m",
@@ -47,8 +47,8 @@ const ROWS: [Row; 30] = [
     ),
     method(
         "houlsby-6m",
-        "Houlsby adapter, 64",
-        "adaptation.method = 'houlsby'\nadaptation.bottleneck = 64",
+        "Houlsby adapter, 60",
+        "adaptation.method = 'houlsby'\nadaptation.bottleneck = 60",
     ),
     method(
         "houlsby-0.8m",
@@ -129,7 +129,7 @@ const fn variant(key: &'static str, label: &'static str, variation: &'static str
     }
 }
 
-/// A row by its key.
+/// A row by its key. Where the paper prints parameters and no width, the width is the one that they come to.
 pub fn row(key: &str) -> Result<Row> {
     let mut known = ROWS.iter().chain(&WIDTHS);
     let found = known.find(|row| row.key == key).copied();

@@ -6,6 +6,7 @@
 //! [`work`] does what is missing, [`publish()`] writes what is known.
 
 mod ablations;
+mod base_model;
 mod claims;
 mod columns;
 mod dry_run;
@@ -75,6 +76,7 @@ pub fn exhibits() -> Vec<&'static dyn Exhibit> {
         &usage::Usages,
         &storage::Storage,
         &claims::Claims,
+        &base_model::BaseModel,
     ]
 }
 

@@ -52,6 +52,18 @@ pub struct Profile {
     /// Sizes of the data sets, for estimates.
     #[serde(default)]
     pub sizes: BTreeMap<String, Size>,
+    /// What the base model's own tuning may have seen, where it was tuned for something before.
+    pub seen: Option<Seen>,
+}
+
+/// What a base model's own tuning may have seen.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    /// Where that is known from.
+    pub source: String,
+    /// By task: how far, and by what.
+    pub tasks: BTreeMap<String, [String; 2]>,
 }
 
 /// What an estimate of time assumes.
@@ -283,7 +295,7 @@ impl Settings {
                 None => groups.push((source, vec![text])),
             }
         }
-        groups.sort_by_key(|(source, _)| (*source == "assumed", *source != DEFINITION));
+        groups.sort_by_key(|(source, _)| (source.starts_with("assumed"), *source != DEFINITION));
         groups
     }
 }

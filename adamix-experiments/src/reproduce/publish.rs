@@ -25,13 +25,8 @@ pub fn render(
     profile: &Profile,
     exhibits: &[&dyn Exhibit],
     records: &Records,
-    seeds: Option<u64>,
 ) -> Result<Vec<Rendered>> {
-    let view = View {
-        profile,
-        records,
-        seeds,
-    };
+    let view = View { profile, records };
     let mut documents: Vec<Document> = Vec::new();
     let mut figures: Vec<Figure> = Vec::new();
     for exhibit in exhibits {

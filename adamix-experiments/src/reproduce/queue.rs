@@ -99,7 +99,7 @@ fn measure(
     let base = Base::open(&config.model_folder()?)?;
     let (adapted, _) = base.with_adapter(&folder.file("adapter/last"), &device)?;
     let rule = config.merging.rule()?;
-    let encodings = base.encode(&data.dev, base.longest_input(config))?;
+    let encodings = base.read(config, &data.task, &data.dev)?;
     let floor = config.evaluation.regression_floor;
     for mode in &job.modes {
         let draws = if *mode == Mode::Random { DRAWS } else { 1 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use adamix_data::{Target, Task, synthetic};
+use adamix_data::{Target, Task, fewshot, synthetic};
 use adamix_keys::Key;
 use anyhow::Result;
 
@@ -22,8 +22,6 @@ pub struct View<'a> {
     pub profile: &'a Profile,
     /// The records.
     pub records: &'a Records,
-    /// Seeds, where the command line names them.
-    pub seeds: Option<u64>,
 }
 
 /// How a trained model is read.
@@ -36,16 +34,22 @@ pub enum Reading {
 }
 
 impl<'a> View<'a> {
-    /// How many seeds a want has.
-    pub fn planned(&self, want: &Want) -> u64 {
-        self.seeds
-            .unwrap_or_else(|| self.profile.seeds(want.place()))
+    /// How many seeds a want has: those of the profile, and what was recorded beyond them.
+    pub fn planned(&self, want: &Want) -> Result<u64> {
+        let mut seeds = self.profile.seeds(want.place());
+        loop {
+            let next = self.profile.config(want.place(), seeds + 1)?;
+            if self.records.of(&next).is_none() {
+                return Ok(seeds);
+            }
+            seeds += 1;
+        }
     }
 
     /// The records of a want, in the order of seeds.
     pub fn records_of(&self, want: &Want) -> Result<Vec<&'a Record>> {
         let mut found = Vec::new();
-        for seed in 1..=self.planned(want) {
+        for seed in 1..=self.planned(want)? {
             let config = self.profile.config(want.place(), seed)?;
             found.extend(self.records.of(&config));
         }
@@ -105,7 +109,7 @@ impl<'a> View<'a> {
             other: Summary::of(&others).map(|s| (other.name(), s.mean * scale)),
             digits: column.digits,
             runs: records.iter().map(|record| record.id.clone()).collect(),
-            planned: self.planned(want) as usize,
+            planned: self.planned(want)? as usize,
         }))
     }
 
@@ -224,5 +228,5 @@ pub fn task_named(name: &str) -> Result<&'static Task> {
     if name == "synthetic" {
         return Ok(&SYNTHETIC);
     }
-    Ok(Task::by_name(name)?)
+    Ok(fewshot::task(name)?)
 }

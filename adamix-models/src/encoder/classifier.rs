@@ -7,6 +7,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::cloze::{Cloze, ClozeHead};
+use super::masked_lm::head_renames;
 use super::{Encoder, EncoderConfig, EncoderInput, ModelType, first_token};
 use crate::hub::{HubError, Source, Weights};
 use crate::pass::Pass;
@@ -54,22 +56,26 @@ pub struct SequenceClassifier {
     pub bert_head: Option<Linear>,
     /// RoBERTa's head: `classifier` in files.
     pub roberta_head: Option<RobertaHead>,
+    /// The masked-LM head in place of either, where a prompt asks.
+    pub cloze_head: Option<ClozeHead>,
     dropout: f64,
     #[module(skip)]
     pooling: Pooling,
     #[module(skip)]
-    prefix: &'static str,
+    family: ModelType,
 }
 
 impl Named for SequenceClassifier {
     fn renames(&self) -> Vec<(&'static str, &'static str)> {
-        vec![
-            ("base", self.prefix),
+        let own = [
+            ("base", self.family.prefix()),
             ("self_attention", "self"),
             ("map", ""),
             ("bert_head", "classifier"),
             ("roberta_head", "classifier"),
-        ]
+            ("cloze_head", ""),
+        ];
+        own.into_iter().chain(head_renames(self.family)).collect()
     }
 }
 
@@ -125,11 +131,12 @@ impl SequenceClassifierConfig {
             } else {
                 None
             },
+            cloze_head: None,
             dropout: encoder
                 .classifier_dropout
                 .unwrap_or(encoder.hidden_dropout_prob),
             pooling: self.pooling,
-            prefix: encoder.model_type.prefix(),
+            family: encoder.model_type,
         })
     }
 }
@@ -145,6 +152,27 @@ impl Adaptable for SequenceClassifier {
 }
 
 impl SequenceClassifier {
+    /// An encoder with its masked-LM head from `source`, asked for words at the mask.
+    ///
+    /// # Errors
+    /// If the files have no masked-LM head.
+    pub fn cloze(
+        config: &EncoderConfig,
+        base: Encoder,
+        source: &Source<'_>,
+        cloze: Cloze,
+    ) -> Result<Self, HubError> {
+        Ok(Self {
+            base,
+            bert_head: None,
+            roberta_head: None,
+            cloze_head: Some(ClozeHead::load(config, source, cloze)?),
+            dropout: 0.0,
+            pooling: Pooling::Cls,
+            family: config.model_type,
+        })
+    }
+
     /// Logits of a batch.
     ///
     /// # Shapes
@@ -152,6 +180,10 @@ impl SequenceClassifier {
     /// - output: `[batch, outputs]`
     pub fn forward(&self, input: &EncoderInput, pass: &Pass<'_>) -> Tensor<2> {
         let hidden = self.base.forward(input, pass);
+        if let Some(head) = &self.cloze_head {
+            let words = self.base.embeddings.word_embeddings.weight.val();
+            return head.forward(hidden, &input.ids, words);
+        }
         let pooled = self.pool(&hidden, &input.mask);
         if let Some(head) = &self.roberta_head {
             let x = self.drop(pooled, pass, "classifier.dense");

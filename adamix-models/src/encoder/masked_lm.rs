@@ -45,15 +45,44 @@ fn head_names(family: ModelType) -> [&'static str; 3] {
 
 impl Named for MaskedLm {
     fn renames(&self) -> Vec<(&'static str, &'static str)> {
-        let [head, transform, norm] = head_names(self.family);
-        vec![
+        let family = [
             ("base", self.family.prefix()),
             ("self_attention", "self"),
             ("map", ""),
-            ("lm_head", head),
-            ("transform", transform),
-            ("norm", norm),
-        ]
+        ];
+        family
+            .into_iter()
+            .chain(head_renames(self.family))
+            .collect()
+    }
+}
+
+/// The head's fields under the family's names.
+pub(super) fn head_renames(family: ModelType) -> [(&'static str, &'static str); 3] {
+    let [head, transform, norm] = head_names(family);
+    [("lm_head", head), ("transform", transform), ("norm", norm)]
+}
+
+impl LmHead {
+    /// Reads the head below `root`.
+    pub fn load(config: &EncoderConfig, root: &Source<'_>) -> Result<Self, HubError> {
+        let [head, transform, norm] = head_names(config.model_type);
+        let head = root.at(head);
+        let (hidden, range) = (config.hidden_size, config.initializer_range);
+        Ok(Self {
+            transform: head.at(transform).linear(hidden, hidden, range)?,
+            norm: head.at(norm).layer_norm(hidden, config.layer_norm_eps)?,
+            bias: head.parameter("bias", [config.vocab_size], Initializer::Zeros)?,
+        })
+    }
+
+    /// What is compared with the words' embeddings.
+    ///
+    /// # Shapes
+    /// - input and output: `[n, hidden]`
+    pub fn transformed(&self, hidden: Tensor<2>) -> Tensor<2> {
+        let x = adamix_kernels::gelu(self.transform.forward(hidden));
+        self.norm.forward(x)
     }
 }
 
@@ -113,16 +142,9 @@ impl MaskedLm {
         base: &Source<'_>,
         root: &Source<'_>,
     ) -> Result<Self, HubError> {
-        let [head, transform, norm] = head_names(config.model_type);
-        let head = root.at(head);
-        let (hidden, range) = (config.hidden_size, config.initializer_range);
         Ok(Self {
             base: Encoder::load(config, base)?,
-            lm_head: LmHead {
-                transform: head.at(transform).linear(hidden, hidden, range)?,
-                norm: head.at(norm).layer_norm(hidden, config.layer_norm_eps)?,
-                bias: head.parameter("bias", [config.vocab_size], Initializer::Zeros)?,
-            },
+            lm_head: LmHead::load(config, root)?,
             family: config.model_type,
         })
     }
@@ -141,8 +163,7 @@ impl MaskedLm {
         let hidden = self.base.forward(input, pass);
         let [batch, tokens, width] = hidden.dims();
         let chosen = hidden.reshape([batch * tokens, width]).select(0, places);
-        let x = adamix_kernels::gelu(self.lm_head.transform.forward(chosen));
-        let x = self.lm_head.norm.forward(x);
+        let x = self.lm_head.transformed(chosen);
         let words = self.base.embeddings.word_embeddings.weight.val();
         adamix_kernels::linear(x, words.transpose(), Some(self.lm_head.bias.val()))
     }

@@ -6,6 +6,7 @@
 
 mod attention;
 mod classifier;
+mod cloze;
 mod config;
 mod embeddings;
 mod input;
@@ -15,6 +16,7 @@ mod output;
 
 pub use attention::{Attention, SelfAttention};
 pub use classifier::{Pooling, RobertaHead, SequenceClassifier, SequenceClassifierConfig};
+pub use cloze::{Cloze, ClozeHead, is_lm_head};
 pub use config::{EncoderConfig, ModelType};
 pub use embeddings::Embeddings;
 pub use input::EncoderInput;

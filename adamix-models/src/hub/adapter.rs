@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::write::{self, Precision};
 use super::{HubError, PortableAdapter, Weights, peft};
+use crate::encoder::Cloze;
 use crate::site::Attachment;
 
 /// The tensors' file.
@@ -41,6 +42,23 @@ pub struct AdapterConfig {
     pub merged: bool,
     /// Longest input in tokens that training saw.
     pub max_length: usize,
+    /// The prompt whose mask is asked in place of a head; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<PromptConfig>,
+}
+
+/// A prompt, in text and in the base's tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptConfig {
+    /// The template, in the syntax of the run's config.
+    pub template: String,
+    /// The word of each class, in the order of the logits.
+    pub words: Vec<String>,
+    /// Whether texts are lower-cased.
+    pub lower: bool,
+    /// What the masked-LM head is asked.
+    pub cloze: Cloze,
 }
 
 /// The format's version.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use adamix_core::account::MARK;
 use adamix_core::parameter::{self, HostTensor};
 use adamix_keys::Key;
 use burn::tensor::Device;
@@ -173,7 +174,8 @@ impl StoredAdapter {
                 path: path(),
                 source,
             })?;
-        let lacking = |p: &parameter::ParameterInfo| p.trainable && !tensors.contains_key(&p.name);
+        let lacking =
+            |p: &parameter::ParameterInfo| p.name.contains(MARK) && !tensors.contains_key(&p.name);
         if let Some(info) = parameter::parameters(&model).into_iter().find(lacking) {
             return Err(HubError::Missing {
                 path: path(),

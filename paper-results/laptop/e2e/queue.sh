@@ -10,7 +10,7 @@ runs=${RUNS:-runs/e2e}
 
 run() { # method learning-rate
     local out=$runs/$1
-    nice -n 19 "$program" train --config "$here/e2e.toml" --out "$out" \
+    "$program" train --config "$here/e2e.toml" --out "$out" \
         --set "adaptation.method=$1" --set "optimizer.learning_rate=$2" "${further[@]}"
     # The record, without the data set's inputs and without tensors.
     mkdir -p "$here/runs/$1"

@@ -15,7 +15,7 @@ run() { # task method seed learning-rate [further settings]
         settings+=(--set "$setting")
         name+=-${setting#*=}
     done
-    "$program" train --config "$here/$task.toml" --out "$here/runs/$name" --trace \
+    nice -n 19 "$program" train --config "$here/$task.toml" --out "$here/runs/$name" --trace \
         --set "adaptation.method=$method" --set "seed=$seed" --set "optimizer.learning_rate=$rate" "${settings[@]}"
 }
 

@@ -53,6 +53,15 @@ pub enum ScoreError {
         /// The last line of the file that has fewer.
         line: usize,
     },
+    /// References that do not tell the parts of WebNLG apart, or hold nothing of one.
+    #[error(
+        "{} has no segments of that part; only WebNLG's own JSON and XML say whether training saw a category",
+        path.display()
+    )]
+    Part {
+        /// The file with references.
+        path: PathBuf,
+    },
     /// References and outputs in memory differ in number.
     #[error("{outputs} outputs but {references} segments with references")]
     Lengths {

@@ -168,6 +168,13 @@ impl Predict {
         let mut lines = Vec::new();
         for (adapter, served) in &served {
             let evaluator = Evaluator::new(&served.model, base, &mode, device)?;
+            let asked = match &served.prompt {
+                Some(prompt) => {
+                    Some(prompt.encode(base, examples, base.max_length(self.max_length))?)
+                }
+                None => None,
+            };
+            let encodings = asked.as_deref().unwrap_or(encodings);
             let predictions = evaluator.predict(examples, encodings, &show::rows(&progress))?;
             let given = task.filter(|task| !task.labels.is_empty());
             let labels = given.map_or(&served.labels, |task| &task.labels);

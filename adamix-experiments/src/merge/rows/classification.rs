@@ -10,7 +10,7 @@ use anyhow::Result;
 use burn::tensor::Tensor;
 
 use super::{Answer, Rows, Tally, device_of};
-use crate::config::RegressionFloor;
+use crate::config::{RegressionFloor, RunConfig};
 use crate::recipe::{Base, Predictions, TaskData, input, targets};
 use crate::run::Metrics;
 
@@ -25,23 +25,22 @@ pub struct ClassificationRows<'a> {
 }
 
 impl<'a> ClassificationRows<'a> {
-    /// Tokenises rows of the task's data.
+    /// Tokenises rows of the task's data, as a run's config asks.
     ///
     /// # Errors
     /// If a text cannot be encoded.
     pub fn new(
         base: &'a Base,
         data: &'a TaskData,
+        config: &RunConfig,
         examples: Vec<Example>,
-        max_length: usize,
-        floor: RegressionFloor,
     ) -> Result<Self> {
         Ok(Self {
-            encodings: base.encode(&examples, max_length)?,
+            encodings: base.read(config, &data.task, &examples)?,
+            floor: config.evaluation.regression_floor,
             base,
             data,
             examples,
-            floor,
         })
     }
 }

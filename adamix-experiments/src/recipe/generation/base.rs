@@ -17,6 +17,7 @@ use burn::tensor::Device;
 use super::super::adapted::Adapted;
 use super::super::base::adapt;
 use crate::config::RunConfig;
+use crate::embedded;
 
 /// A decoder's Hugging Face folder, opened.
 #[derive(Debug)]
@@ -34,8 +35,11 @@ pub struct DecoderBase {
 }
 
 impl DecoderBase {
-    /// Opens a folder.
+    /// Opens a folder, or the decoder that the program carries.
     pub fn open(folder: &Path) -> Result<Self> {
+        if folder == Path::new(embedded::NAME) {
+            return Self::open(&embedded::DECODER.unpack()?);
+        }
         let config = Gpt2Config::from_folder(folder)?;
         let weights = Weights::open(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;
@@ -171,6 +175,7 @@ impl Adapted<Gpt2> {
             task: corpus.name().to_owned(),
             merged,
             max_length: config.input.max_length,
+            prompt: None,
         }
     }
 }

@@ -14,8 +14,8 @@ pub struct GenerationData {
     pub corpus: Corpus,
     /// Pairs to train on.
     pub train: Vec<Pair>,
-    /// Pairs of the training split that are kept from training (`input.held_out`).
-    pub held_out: Vec<Pair>,
+    /// Pairs of the training split that are kept from training for merging rules.
+    pub kept: Vec<Pair>,
     /// Pairs to take the loss on.
     pub dev: Vec<Pair>,
     /// Inputs to generate for, with their references.
@@ -63,12 +63,13 @@ impl GenerationData {
         }
         train.retain(|pair| pair.text.is_some());
         dev.retain(|pair| pair.text.is_some());
-        let mut held_out = Vec::new();
-        if config.input.held_out > 0.0 {
+        let mut kept = Vec::new();
+        if config.input.kept_for_merging > 0.0 {
             // All texts of an input go together.
-            let key = Key::new(0).purpose("held out");
-            let is_held = |p: &Pair| key.purpose(&p.context).uniform() < config.input.held_out;
-            (held_out, train) = train.into_iter().partition(is_held);
+            let key = Key::new(0).purpose("rows for merging");
+            let is_kept =
+                |p: &Pair| key.purpose(&p.context).uniform() < config.input.kept_for_merging;
+            (kept, train) = train.into_iter().partition(is_kept);
         }
         ensure!(
             !train.is_empty(),
@@ -87,7 +88,7 @@ impl GenerationData {
         Ok(Self {
             corpus,
             train,
-            held_out,
+            kept,
             dev,
             test,
             hash: hashes.join("+"),

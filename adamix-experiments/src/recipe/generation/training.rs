@@ -15,6 +15,7 @@ use super::super::trace::StepTrace;
 use super::super::update::{At, update};
 use super::measure::{LossOn, ready};
 use super::step::Trainer;
+use crate::config::MeasuredAfter;
 use crate::interrupt::Interrupt;
 use crate::run::{Measured, Metrics};
 
@@ -92,6 +93,10 @@ impl Training for TextGeneration<'_> {
             further: Default::default(),
         };
         Ok((measured, ()))
+    }
+
+    fn measures_each_epoch(&self) -> bool {
+        self.trainer.config.evaluation.after == MeasuredAfter::Each
     }
 
     fn sites(&self) -> &[Site] {

@@ -33,10 +33,11 @@ pub fn render(page: &Page<'_>) -> String {
     for figure in page.figures {
         body += &link(&figure.name, &figure.title);
     }
-    body += "<a href=\"#runs\">Runs</a>\n</nav>\n</header>\n<main>\n";
+    body += "<a href=\"#runs\">Runs</a>\n</nav>\n</header>\n<main>\n<div class=\"figures\">\n";
     for figure in page.figures {
         body += &figure_section(figure);
     }
+    body += "</div>\n";
     for document in page.documents {
         body += &table_section(document);
     }

@@ -1,30 +1,30 @@
 //! What is stored and what is held in memory, measured on this machine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use adamix_core::account::MARK;
 use adamix_core::parameter;
-use adamix_core::routing::Inference;
-use adamix_keys::Key;
+use adamix_data::Example;
 use adamix_models::encoder::SequenceClassifier;
-use adamix_models::hub::{adapter, write};
+use adamix_models::hub::adapter;
+use adamix_models::hub::write::{self, Precision};
 use adamix_models::site::Adaptable;
-use anyhow::{Context, Result};
-use burn::tensor::Device;
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::super::profile::{Place, Profile};
 use super::super::{methods, table1};
 use crate::config::RunConfig;
-use crate::recipe::{self, Adapted, Base, Evaluator, Sitting, TaskData, is_head};
+use crate::recipe::{Adapted, Base, Sitting, TaskData, is_head};
 
 /// The file of the measurement, below a profile's results.
 pub(super) const FILE: &str = "storage.json";
 
 /// Tasks that are served at once.
 const SERVED: [usize; 5] = [1, 2, 4, 8, 16];
-
-/// Up to so many whole models are held at once.
-const SEPARATE: usize = 4;
 
 /// What was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,9 +36,11 @@ pub(super) struct Measured {
     pub base_parameters: usize,
     /// Bytes of its tensor files.
     pub base_bytes: usize,
+    /// Bytes of a whole model that was fine-tuned, f32.
+    pub full_bytes: usize,
     /// What one task adds on disk.
     pub stored: Vec<Stored>,
-    /// Resident memory as tasks are added.
+    /// Memory as tasks are added.
     pub memory: Vec<Memory>,
 }
 
@@ -56,16 +58,14 @@ pub(super) struct Stored {
     pub bytes: usize,
 }
 
-/// Resident memory with several tasks served.
+/// Memory with several tasks served from one base.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Memory {
     /// Tasks.
     pub tasks: usize,
-    /// Bytes with one base.
-    pub shared: u64,
-    /// Bytes with a model a task; not measured for many.
-    pub separate: Option<u64>,
+    /// Bytes of the process that serves them.
+    pub bytes: u64,
 }
 
 impl Measured {
@@ -105,10 +105,11 @@ pub(super) fn measure(profile: &Profile, sitting: &Sitting) -> Result<Measured> 
         task: &task,
     };
     let config = profile.config(place, 1)?;
-    let device = crate::device::open(&sitting.device)?;
+    // What is trainable is known on a device that differentiates alone.
+    let device = crate::device::open(&sitting.device)?.autodiff();
     let base = Base::open(&config.model_folder()?)?;
     let data = TaskData::load(&config)?;
-    let adapted = base.adapted(&config, data.task.num_outputs(), &device)?;
+    let adapted = base.adapted(&config, &data.task, &device)?;
     let rule = config.merging.rule()?;
     let merged = adapted.with_model(adapted.model.merged(rule.as_ref())?);
     let bytes = |path: &Path| -> Result<usize> {
@@ -123,7 +124,7 @@ pub(super) fn measure(profile: &Profile, sitting: &Sitting) -> Result<Measured> 
         .map(|path| bytes(path))
         .sum::<Result<usize>>()?;
     let scratch = std::env::temp_dir().join(format!("adamix-storage-{}", std::process::id()));
-    let description = merged.describe(&config, &base, &data.task, true);
+    let description = merged.describe(&config, &base, &data.task, true)?;
     let kinds: [(&str, &str, &Adapted<SequenceClassifier>, bool); 3] = [
         ("merged-head", "AdaMix with head", &merged, true),
         ("merged", "AdaMix without head", &merged, false),
@@ -144,86 +145,99 @@ pub(super) fn measure(profile: &Profile, sitting: &Sitting) -> Result<Measured> 
             bytes: bytes(&scratch.join(adapter::TENSORS))?,
         });
     }
+    // A whole model, as full fine-tuning would have to keep it.
+    let whole = parameter::export(&merged.model, |info| !info.name.contains(MARK));
+    write::safetensors(&scratch.join("whole.safetensors"), &whole, Precision::F32)?;
+    let full_bytes = bytes(&scratch.join("whole.safetensors"))?;
+    adapter::save(&scratch, &description, &merged.values())?;
+    let memory = served(&config, &data.dev[0], &scratch, sitting)?;
     std::fs::remove_dir_all(&scratch)
         .with_context(|| format!("{}: cannot be removed", scratch.display()))?;
     let account = adapted.account();
-    drop(merged);
-    let memory = served(&config, &base, &data, adapted, &device)?;
+    let name = config.model.rsplit('/').next();
     Ok(Measured {
-        base: config
-            .model
-            .rsplit('/')
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
+        base: name.unwrap_or_default().to_owned(),
         base_parameters: account.backbone + account.head,
         base_bytes,
+        full_bytes,
         stored,
         memory,
     })
 }
 
-/// Resident memory as tasks are added, each of which answers a row.
+/// Peak memory of this very program while it serves a row for as many tasks at once: `adamix predict` with an adapter a
+/// task. Every task has read its own.
 fn served(
     config: &RunConfig,
-    base: &Base,
-    data: &TaskData,
-    adapted: Adapted<SequenceClassifier>,
-    device: &Device,
+    row: &Example,
+    adapter: &Path,
+    sitting: &Sitting,
 ) -> Result<Vec<Memory>> {
-    let row = &data.dev[..1];
-    let encodings = base.encode(row, base.longest_input(config))?;
-    let rule = config.merging.rule()?;
-    let serve = |model: &SequenceClassifier| -> Result<Evaluator> {
-        let mode = recipe::Mode {
-            inference: Inference::Merged,
-            rule: rule.as_ref(),
-            policy: config.routing.policy()?,
-            paths: config.evaluation.paths,
-            key: Key::new(config.seed),
-            batch_size: 1,
-        };
-        let evaluator = Evaluator::new(model, base, &mode, device)?;
-        evaluator.predict(row, &encodings, &|_| Ok(()))?;
-        Ok(evaluator)
-    };
-    let values = adapted.values();
+    let input = adapter.join("row.jsonl");
+    let mut text = json!({"sentence1": row.first});
+    if let Some(second) = &row.second {
+        text["sentence2"] = json!(second);
+    }
+    write::atomic(&input, text.to_string().as_bytes())?;
     let mut points = Vec::new();
-    let mut tasks = Vec::new();
-    for wanted in SERVED {
-        while tasks.len() < wanted {
-            // A task's own values on the one backbone, which the clone shares.
-            let own = parameter::assign(adapted.model.clone(), values.clone())?;
-            tasks.push(serve(&own)?);
+    for tasks in SERVED {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .arg("predict")
+            .arg("--model")
+            .arg(config.model_folder()?);
+        for _ in 0..tasks {
+            command.arg("--adapter").arg(adapter);
         }
-        points.push((wanted, resident()));
-    }
-    drop(tasks);
-    drop(adapted);
-    let mut separate = Vec::new();
-    let mut whole = Vec::new();
-    for wanted in SERVED.into_iter().filter(|n| *n <= SEPARATE) {
-        while whole.len() < wanted {
-            let own = base.adapted(config, data.task.num_outputs(), device)?;
-            whole.push(serve(&own.model)?);
+        command.arg("--input").arg(&input);
+        command.arg("--output").arg(adapter.join("served.jsonl"));
+        command.arg("--device").arg(&sitting.device);
+        if let Some(bytes) = peak(&mut command)? {
+            points.push(Memory { tasks, bytes });
         }
-        separate.push(resident());
     }
-    let mut separate = separate.into_iter();
-    let memory = points.into_iter().filter_map(|(tasks, shared)| {
-        Some(Memory {
-            tasks,
-            shared: shared?,
-            separate: separate.next().flatten(),
-        })
-    });
-    Ok(memory.collect())
+    Ok(points)
 }
 
-/// Bytes of this process in memory now, where the system tells.
-fn resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+/// The largest resident memory of a process, where the system tells.
+fn peak(command: &mut Command) -> Result<Option<u64>> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let mut largest = None;
+    loop {
+        if let Ok(text) = std::fs::read_to_string(&status) {
+            largest = largest.max(high_water_mark(&text));
+        }
+        if let Some(ended) = child.try_wait()? {
+            ensure!(
+                ended.success(),
+                "`adamix predict` failed while its memory was measured"
+            );
+            return Ok(largest);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Bytes, from a process's status.
+fn high_water_mark(status: &str) -> Option<u64> {
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_high_water_mark_is_read_in_bytes() {
+        let status = "Name:\tadamix\nVmPeak:\t  900 kB\nVmHWM:\t  512 kB\nVmRSS:\t  100 kB\n";
+        assert_eq!(high_water_mark(status), Some(524_288));
+        assert_eq!(high_water_mark("Name:\tadamix\n"), None);
+    }
 }

@@ -79,7 +79,8 @@ impl Exhibit for Storage {
                        origin,
                        parameters: usize,
                        bytes: usize,
-                       full: (usize, usize)| {
+                       full: (usize, usize),
+                       base: Option<usize>| {
             let ratio = |whole: usize, part: usize| {
                 Cell::Text(format!("{:.0}", whole as f64 / part as f64))
             };
@@ -91,11 +92,7 @@ impl Exhibit for Storage {
             ];
             cells.extend(TASKS.iter().map(|n| {
                 // Full fine-tuning stores a model a task; an adapter needs the base once.
-                let total = if bytes == full.1 {
-                    n * bytes
-                } else {
-                    full.1 + n * bytes
-                };
+                let total = base.unwrap_or(0) + n * bytes;
                 Cell::Number {
                     value: total as f64 / 1e6,
                     digits: 1,
@@ -118,8 +115,10 @@ impl Exhibit for Storage {
             full.0,
             full.1,
             full,
+            None,
         );
         let merged = counted.merged;
+        let base = Some(4 * counted.base);
         row(
             "roberta-merged",
             "RoBERTa-large, AdaMix without head, counted".into(),
@@ -127,6 +126,7 @@ impl Exhibit for Storage {
             merged,
             4 * merged,
             full,
+            base,
         );
         let with_head = merged + counted.head;
         row(
@@ -136,10 +136,11 @@ impl Exhibit for Storage {
             with_head,
             4 * with_head,
             full,
+            base,
         );
         let found = Measured::read(view.records.folder())?;
         if let Some(found) = &found {
-            let full = (found.base_parameters, found.base_bytes);
+            let full = (found.base_parameters, found.full_bytes);
             row(
                 "base-full",
                 format!("{}, full fine-tuning", found.base),
@@ -147,6 +148,7 @@ impl Exhibit for Storage {
                 full.0,
                 full.1,
                 full,
+                None,
             );
             for kind in &found.stored {
                 row(
@@ -156,6 +158,7 @@ impl Exhibit for Storage {
                     kind.parameters,
                     kind.bytes,
                     full,
+                    Some(found.base_bytes),
                 );
             }
         }
@@ -175,7 +178,7 @@ impl Exhibit for Storage {
             title: format!("storage: {}", self.title()),
             caption: vec![
                 "The paper's 444 is 355.0 / 0.8 million parameters, heads left out. Bytes are another ratio: about 437 without the head, about 190 with RoBERTa-large's head, which is larger than the adapters.".to_owned(),
-                "Counted: from shapes, f32. Ours: bytes of the files on this machine, headers included. n tasks: with adapters the base is stored once.".to_owned(),
+                "Counted: from shapes, f32. Ours: bytes of the files on this machine, headers included; the base's as it came (the embedded one in 16 bits), what was trained in f32. n tasks: with adapters the base is stored once.".to_owned(),
             ],
             corner: "What is stored".to_owned(),
             head,
@@ -191,7 +194,7 @@ impl Exhibit for Storage {
         let mut figures = Vec::new();
         let mut draw = |name: &str,
                         title: &str,
-                        base: usize,
+                        [full, base]: [usize; 2],
                         kinds: &[(String, usize)],
                         caption: String|
          -> Result<()> {
@@ -201,7 +204,7 @@ impl Exhibit for Storage {
                 marked: true,
                 ..Series::default()
             };
-            let mut series = vec![line("full fine-tuning", &|n| n * base)];
+            let mut series = vec![line("full fine-tuning", &|n| n * full)];
             series.extend(
                 kinds
                     .iter()
@@ -227,7 +230,7 @@ impl Exhibit for Storage {
         draw(
             "storage-roberta-large",
             "Storage as tasks grow, RoBERTa-large",
-            4 * (counted.base + counted.head),
+            [4 * (counted.base + counted.head), 4 * counted.base],
             &kinds,
             "RoBERTa-large, counted from shapes, f32; the base is stored once beside adapters."
                 .to_owned(),
@@ -241,7 +244,7 @@ impl Exhibit for Storage {
             draw(
                 "storage",
                 &format!("Storage as tasks grow, {}", found.base),
-                found.base_bytes,
+                [found.full_bytes, found.base_bytes],
                 &kinds,
                 format!(
                     "{}: bytes of files, profile {}.",
@@ -255,18 +258,21 @@ impl Exhibit for Storage {
 
 /// Memory of several tasks served from one base.
 fn memory(found: &Measured) -> Document {
+    let megabytes = |bytes: u64| Cell::number(bytes as f64 / 1e6, 1);
+    let one = found.memory.iter().find(|point| point.tasks == 1);
     let lines = found
         .memory
         .iter()
         .map(|point| Line {
             key: format!("tasks-{}", point.tasks),
-            label: format!("{} tasks", point.tasks),
+            label: match point.tasks {
+                1 => "1 task".to_owned(),
+                n => format!("{n} tasks"),
+            },
             origin: Origin::Ours,
             cells: vec![
-                Cell::number(point.shared as f64 / 1e6, 1),
-                point
-                    .separate
-                    .map_or(Cell::Empty, |bytes| Cell::number(bytes as f64 / 1e6, 1)),
+                megabytes(point.bytes),
+                one.map_or(Cell::Empty, |one| megabytes(one.bytes * point.tasks as u64)),
             ],
         })
         .collect();
@@ -274,13 +280,13 @@ fn memory(found: &Measured) -> Document {
         name: "memory".to_owned(),
         title: "memory: several tasks served at once".to_owned(),
         caption: vec![format!(
-            "{}: resident memory of the process in MB, each task having answered a row. Shared: one base, an adapter and a head a task. Separate: a whole model a task.",
+            "{}: the most resident memory that `adamix predict` had, in MB, each task having answered a row. One base: one process, an adapter with its head a task. A process each: as many processes of one task.",
             found.base
         )],
         corner: "Served".to_owned(),
         head: vec![
             Heading::new("shared", "one base, MB"),
-            Heading::new("separate", "separate models, MB"),
+            Heading::new("separate", "a process each, MB"),
         ],
         lines,
     }

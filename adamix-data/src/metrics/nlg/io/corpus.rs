@@ -39,6 +39,7 @@ pub(super) fn rows(corpus: Corpus, path: &Path) -> Result<Vec<Row>, ScoreError> 
             source,
             text: pair.text?,
             line: 1,
+            seen: pair.seen,
         })
     };
     Ok(pairs.into_iter().filter_map(row).collect())

@@ -8,6 +8,7 @@ mod corpus;
 mod table;
 
 use super::error::ScoreError;
+use crate::nlg::Part;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,9 +21,31 @@ pub struct Texts {
     pub references: Vec<Vec<String>>,
     /// The output of every segment.
     pub outputs: Vec<String>,
+    /// Whether training saw the segment's category; known from WebNLG's own files only.
+    pub seen: Vec<Option<bool>>,
 }
 
 impl Texts {
+    /// The segments of one part of WebNLG.
+    ///
+    /// # Errors
+    /// If the file of references does not tell the parts apart, or has no segment of this one.
+    pub fn part(&mut self, part: Part, path: &Path) -> Result<(), ScoreError> {
+        let known = part == Part::All || self.seen.iter().all(Option::is_some);
+        let held: Vec<bool> = self.seen.iter().map(|seen| part.holds(*seen)).collect();
+        if !known || !held.contains(&true) {
+            return Err(ScoreError::Part {
+                path: path.to_owned(),
+            });
+        }
+        let mut of = held.iter().cycle();
+        let mut next = || *of.next().expect("as many as segments");
+        self.references.retain(|_| next());
+        self.outputs.retain(|_| next());
+        self.seen.retain(|_| next());
+        Ok(())
+    }
+
     /// Takes out the empty references with which numbered files are filled up.
     pub fn drop_padding(&mut self) {
         for references in &mut self.references {
@@ -60,11 +83,16 @@ pub fn read(references: &Path, outputs: &Path) -> Result<Texts, ScoreError> {
             problem: "the file holds no outputs".to_owned(),
         });
     }
+    let (groups, seen) = groups.into_iter().unzip();
     Ok(Texts {
         references: groups,
         outputs: texts,
+        seen,
     })
 }
+
+/// The references of a segment, and whether training saw its category.
+type Group = (Vec<String>, Option<bool>);
 
 type Outputs = (Option<Vec<String>>, Vec<String>, usize);
 
@@ -85,9 +113,11 @@ fn read_outputs(path: &Path) -> Result<Outputs, ScoreError> {
 fn read_references(
     path: &Path,
     sources: Option<&[String]>,
-) -> Result<(Vec<Vec<String>>, usize), ScoreError> {
+) -> Result<(Vec<Group>, usize), ScoreError> {
+    let plain = |groups: Vec<Vec<String>>| groups.into_iter().map(|texts| (texts, None)).collect();
     if !path.exists() && numbered(path, 0).exists() {
-        return read_numbered(path);
+        let (groups, last) = read_numbered(path)?;
+        return Ok((plain(groups), last));
     }
     let text = read_text(path)?;
     let last = text.lines().count().max(1);
@@ -97,7 +127,7 @@ fn read_references(
         let rows = table::parse(path, &text, Side::Reference)?;
         group(path, rows, sources)?
     } else {
-        blocks(path, &text)?
+        plain(blocks(path, &text)?)
     };
     Ok((groups, last))
 }
@@ -108,16 +138,16 @@ fn group(
     path: &Path,
     rows: Vec<Row>,
     sources: Option<&[String]>,
-) -> Result<Vec<Vec<String>>, ScoreError> {
+) -> Result<Vec<Group>, ScoreError> {
     let last = rows.last().map_or(1, |row| row.line);
     let mut positions: HashMap<String, usize> = HashMap::new();
-    let mut groups: Vec<Vec<String>> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
     for row in rows {
         let position = *positions.entry(row.source).or_insert_with(|| {
-            groups.push(Vec::new());
+            groups.push((Vec::new(), row.seen));
             groups.len() - 1
         });
-        groups[position].push(row.text);
+        groups[position].0.push(row.text);
     }
     let Some(sources) = sources else {
         return Ok(groups);

@@ -19,6 +19,8 @@ pub(super) struct Row {
     pub(super) text: String,
     /// Where the row starts, from 1.
     pub(super) line: usize,
+    /// Whether training saw the input's category, where the data set says so.
+    pub(super) seen: Option<bool>,
 }
 
 /// Whether a file is a table: by its name, or by its first line being a header.
@@ -95,6 +97,7 @@ pub(super) fn parse(path: &Path, text: &str, side: Side) -> Result<Vec<Row>, Sco
                 source: std::mem::take(&mut fields[source]),
                 text: std::mem::take(&mut fields[target]),
                 line,
+                seen: None,
             })
         })
         .collect()

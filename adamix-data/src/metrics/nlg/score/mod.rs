@@ -30,6 +30,7 @@ pub fn score_files(
     options: &Options,
 ) -> Result<Scores, ScoreError> {
     let mut texts = io::read(references, outputs)?;
+    texts.part(options.part, references)?;
     // GenerationEval's programs see the empty lines, and some count them.
     if !matches!(kind, Kind::Webnlg | Kind::Dart) {
         texts.drop_padding();

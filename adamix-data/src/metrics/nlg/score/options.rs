@@ -2,6 +2,7 @@
 
 use super::super::bleu::sacre;
 use super::super::mteval;
+use crate::nlg::Part;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -82,6 +83,8 @@ pub struct Options {
     pub seed: u64,
     /// METEOR's data: a folder, a wheel or an index; the default folder if `None`.
     pub meteor: Option<PathBuf>,
+    /// Which part of WebNLG's segments is scored.
+    pub part: Part,
     /// How many references of a segment WebNLG and DART use; LoRA and AdaMix use six.
     pub max_references: Option<usize>,
     /// Whether texts of WebNLG and DART are made lower case and split at every mark first, as LoRA and
@@ -102,6 +105,7 @@ impl Default for Options {
             bootstrap: None,
             seed: 0,
             meteor: None,
+            part: Part::All,
             max_references: Some(6),
             lower_and_split: false,
             phantom_segment: false,
