@@ -131,6 +131,7 @@ impl TaskData {
         let (train, test) = fewshot::list_split(&task, root, number)?;
         Ok(Self {
             task,
+            kept: Vec::new(),
             hash: format!("{}+{}", train.hash, test.hash),
             train: train.examples,
             dev: test.examples,
