@@ -16,9 +16,9 @@ fn succeeds(command: &mut Command) -> String {
     String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
 }
 
-fn refused(settings: &[&str]) -> String {
+fn refused(out: &Path, settings: &[&str]) -> String {
     let mut command = adamix();
-    command.arg("train");
+    command.arg("train").arg("--out").arg(out);
     for setting in settings {
         command.args(["--set", setting]);
     }
@@ -153,6 +153,7 @@ fn what_a_prompt_lacks_is_named() {
     let prompt = "prompt.template={first} It was{mask}.";
     let words = "prompt.words=[\"bad\", \"good\"]";
     let model = format!("model={}", fixture.model().display());
+    let out = fixture.path("refused");
     for (settings, expected) in [
         (vec!["prompt.template=manual"], "has no manual prompt"),
         (vec![prompt], "has 0 words"),
@@ -171,7 +172,7 @@ fn what_a_prompt_lacks_is_named() {
             "two protocols",
         ),
     ] {
-        let error = refused(&settings);
+        let error = refused(&out, &settings);
         assert!(error.contains(expected), "{settings:?}: {error}");
     }
 }

@@ -44,7 +44,7 @@ impl Demo {
                 format!("adaptation.method={method}"),
                 format!("optimizer.learning_rate={rate}"),
                 "backbone.pooling=mean".to_owned(),
-                "schedule.epochs=8".to_owned(),
+                "schedule.epochs=6".to_owned(),
             ];
             let config = config::read(None, &settings)?;
             let progress = show::progress();

@@ -228,6 +228,11 @@ mod tests {
             ("roberta-large", &["method=pfeiffer"], 811_392),
             (
                 "roberta-large",
+                &["method=houlsby", "bottleneck=60"],
+                5_950_272,
+            ),
+            (
+                "roberta-large",
                 &["method=houlsby", "bottleneck=8"],
                 835_968,
             ),

@@ -14,6 +14,7 @@ use super::classification::{Classification, Measure};
 use super::data::TaskData;
 use super::driver::Driver;
 use super::generation;
+use super::prompted::Prompted;
 use super::sitting::Sitting;
 use super::step::Trainer;
 use crate::config::RunConfig;
@@ -45,6 +46,8 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     let device = crate::device::open(&sitting.device)?.autodiff();
     let base = Base::open(&config.model_folder()?)?;
     let data = TaskData::load(config)?;
+    // What does not fit is found before a folder is begun.
+    Prompted::of(config, &data.task, &base)?;
     let identity = Identity::new(config, &base.hash, &data.hash);
     let path = out.map_or_else(|| Path::new("runs").join(&identity.id), Path::to_owned);
     let (folder, mut store) = match RunFolder::start(&path, config, &identity)? {
@@ -71,7 +74,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     }
 
     let policy = config.routing.policy()?;
-    let rule = config.merging.rule()?;
+    let rule = config.merging.rule_for(&adapted.model)?;
     let trainer = Trainer {
         config,
         encoder: &base.config.clone().with_dropout(config.backbone.dropout),

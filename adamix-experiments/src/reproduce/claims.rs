@@ -98,13 +98,13 @@ const CLAIMS: [Claim; 15] = [
     ),
     claim(
         "Few-shot: AdaMix is better than full prompt-based fine-tuning",
-        table6::EXHIBIT,
+        table6::GRID,
         "adamix",
         "full",
     ),
     claim(
         "Few-shot: AdaMix is better than the LiST adapter",
-        table6::EXHIBIT,
+        table6::GRID,
         "adamix",
         "list",
     ),

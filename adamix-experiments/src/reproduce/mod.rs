@@ -60,7 +60,7 @@ pub fn exhibits() -> Vec<&'static dyn Exhibit> {
         &table3::EXHIBIT,
         &table4::EXHIBIT,
         &table5::EXHIBIT,
-        &table6::EXHIBIT,
+        &table6::Table6,
         &table7::Table7,
         &table8::EXHIBIT,
         &table9::EXHIBIT,

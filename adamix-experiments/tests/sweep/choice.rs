@@ -47,6 +47,16 @@ fn halving_gives_more_to_the_better_and_the_choice_is_the_next_sweeps_case() {
     }
 
     succeeds(adamix().args(["sweep", "choose"]).arg(&folder));
+    // Elsewhere, the same cases; of several sweeps, one after the other.
+    let (own, to) = (folder.join("chosen.toml"), fixture.path("both.toml"));
+    let mut choose = adamix();
+    choose.args(["sweep", "choose"]).args([&folder, &folder]);
+    succeeds(choose.arg("--to").arg(&to));
+    let own = std::fs::read_to_string(own).unwrap();
+    assert_eq!(
+        std::fs::read_to_string(to).unwrap(),
+        format!("{own}\n{own}")
+    );
     let chosen = std::fs::read_to_string(folder.join("chosen.toml")).unwrap();
     assert_eq!(chosen.matches("[[case]]").count(), 2, "{chosen}");
     let final_text = format!(

@@ -15,6 +15,8 @@ run() { # method learning-rate
     # The record, without the data set's inputs and without tensors.
     mkdir -p "$here/runs/$1"
     cp "$out"/{run.toml,result.json,timings.jsonl} "$out/predictions/last.txt" "$here/runs/$1/"
+    "$program" score e2e --refs "$ADAMIX_SHARED/data/e2e/csv/testset_w_refs.csv" --hyps "$here/runs/$1/last.txt" \
+        --python-mteval --json > "$here/runs/$1/scores.json"
     grep '"split"' "$out/metrics.jsonl" > "$here/runs/$1/dev.jsonl"
 }
 
