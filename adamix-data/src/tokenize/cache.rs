@@ -146,7 +146,7 @@ mod tests {
         let row = |i: usize| Example {
             id: i as u32,
             first: ["a", "b c", ""][i % 3].to_owned() + tail,
-            second: (i % 2 == 0).then(|| "c c a".to_owned()),
+            second: i.is_multiple_of(2).then(|| "c c a".to_owned()),
             target: crate::Target::Class(0),
         };
         (0..WORTHWHILE).map(row).collect()
