@@ -155,10 +155,9 @@ class Check:
             theirs = self.theirs(model, base, family)
             if expert is None:
                 self.compare(f"{name}, merged, peft", ours, theirs)
-                if (run / "merged" / "best" / "adapter_config.json").is_file():
-                    plain = adapters.load_base(base, family)
-                    merged = PeftModel.from_pretrained(plain, run / "merged" / "best").eval()
-                    self.compare(f"{name}, the run's merged/best, peft", ours, self.theirs(merged, base, family))
+                plain = adapters.load_base(base, family)
+                merged = PeftModel.from_pretrained(plain, run / "merged" / "best").eval()
+                self.compare(f"{name}, the run's merged/best, peft", ours, self.theirs(merged, base, family))
             else:
                 self.compare(f"{name}, {what}, peft", self.ours(base, family, "--adapter", folder), theirs)
             if kind_is_prompt(folder):

@@ -11,6 +11,7 @@ pub mod config;
 pub mod device;
 pub mod embedded;
 pub mod interrupt;
+pub mod merge;
 pub mod plot;
 pub mod pretrain;
 pub mod recipe;

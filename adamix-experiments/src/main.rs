@@ -3,6 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    adamix_kernels::tune_allocator();
     adamix_experiments::cli::main()
 }

@@ -107,7 +107,7 @@ fn a_run_trains_decodes_and_scores() {
         "metrics.jsonl",
         "trace.jsonl",
         "adapter/last/adamix.safetensors",
-        "merged/best/adamix.safetensors",
+        "merged/best/adapter_model.safetensors",
         "predictions/best.txt",
         "predictions/last.jsonl",
     ] {

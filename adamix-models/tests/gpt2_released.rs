@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use adamix_core::adaptation::{AdaptationConfig, LowRankConfig, Share};
 use adamix_core::merging::Uniform;
+use adamix_core::objective::TaskLoss;
 use adamix_core::objective::language_model::{LanguageModelObjective, NextTokens};
 use adamix_core::parameter::{self, HostTensor};
 use adamix_core::routing::{Choice, Decision, Routes, Site};
@@ -162,6 +163,7 @@ impl Case {
             label_smoothing: number("label_smoothing"),
             consistency: number("consistency_weight"),
             detach: true,
+            passes: TaskLoss::First,
         };
         let mut logits = self.passes.iter().map(|routes| {
             let pass = Pass::along(routes);

@@ -140,6 +140,26 @@ impl Bottleneck {
         x.clone() + self.branch(x, context)
     }
 
+    /// What the two projections of an expert read.
+    ///
+    /// # Shapes
+    /// - input: `[batch, tokens, hidden]`
+    /// - outputs: `[batch, tokens, hidden]`, `[batch, tokens, bottleneck]`
+    pub(super) fn inputs(&self, x: Tensor<3>, expert: usize) -> [Tensor<3>; 2] {
+        let read = match &self.norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        };
+        let down = &self.down.experts[expert.min(self.down.len() - 1)];
+        let inner = self.config.activation.forward(down.forward(read.clone()));
+        [read, inner]
+    }
+
+    /// Whether nothing stands between the projections.
+    pub(super) fn is_linear(&self) -> bool {
+        self.config.activation == Activation::Identity
+    }
+
     /// What it adds, without the residual.
     ///
     /// # Shapes

@@ -9,6 +9,7 @@ mod context;
 mod gate;
 mod low_rank;
 mod prefix;
+mod probe;
 mod scale;
 mod share;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use context::{Context, Routing};
 pub use gate::gate;
 pub use low_rank::{LowRank, LowRankConfig};
 pub use prefix::{Prefix, PrefixConfig};
+pub use probe::Exactness;
 pub use scale::{Scale, ScaleConfig, ScaledSide};
 pub use share::Share;
 pub use virtual_tokens::{VirtualTokens, VirtualTokensConfig};

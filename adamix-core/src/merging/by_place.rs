@@ -18,6 +18,15 @@ pub struct Override {
     pub rule: Arc<dyn MergeRule>,
 }
 
+impl Override {
+    /// Whether it is for this bank of the module at this path.
+    pub fn fits(&self, module: &str, bank: &str) -> bool {
+        // The site, with its part where it has some.
+        let site = module.replacen(MARK.trim_end_matches('.'), "", 1);
+        matches(&self.sites, &site) && self.bank.as_deref().is_none_or(|b| b == bank)
+    }
+}
+
 /// The first override that fits, or the rule for all else. It has the invariants that all its rules have.
 #[derive(Clone, Debug)]
 pub struct ByPlace {
@@ -29,11 +38,7 @@ pub struct ByPlace {
 
 impl ByPlace {
     fn rule(&self, module: &str, bank: &str) -> &Arc<dyn MergeRule> {
-        // The site, with its part where it has some.
-        let site = module.replacen(MARK.trim_end_matches('.'), "", 1);
-        let fits =
-            |o: &&Override| matches(&o.sites, &site) && o.bank.as_deref().is_none_or(|b| b == bank);
-        let found = self.overrides.iter().find(fits);
+        let found = self.overrides.iter().find(|o| o.fits(module, bank));
         found.map_or(&self.otherwise, |o| &o.rule)
     }
 }

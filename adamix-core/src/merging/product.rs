@@ -53,11 +53,6 @@ impl MergeRule for Product {
 /// of all experts, side by side, are reduced to their triangles first.
 fn truncated(pair: &Pair<'_>, rank: usize) -> (DMatrix<f64>, DMatrix<f64>) {
     let count = pair.experts();
-    let matrix = |linear: &Linear| {
-        let [rows, columns] = linear.shape();
-        let values = linear.weight_values();
-        DMatrix::from_row_iterator(rows, columns, values.into_iter().map(f64::from))
-    };
     let (downs, ups): (Vec<_>, Vec<_>) = (0..count)
         .map(|i| pair.expert(i))
         .map(|(down, up)| (matrix(down), matrix(up).transpose()))
@@ -83,7 +78,14 @@ fn truncated(pair: &Pair<'_>, rank: usize) -> (DMatrix<f64>, DMatrix<f64>) {
     )
 }
 
-fn side_by_side(matrices: &[DMatrix<f64>]) -> DMatrix<f64> {
+/// The weight of a map, `[in, out]`.
+pub(super) fn matrix(linear: &Linear) -> DMatrix<f64> {
+    let [rows, columns] = linear.shape();
+    let values = linear.weight_values();
+    DMatrix::from_row_iterator(rows, columns, values.into_iter().map(f64::from))
+}
+
+pub(super) fn side_by_side(matrices: &[DMatrix<f64>]) -> DMatrix<f64> {
     let columns = matrices.iter().flat_map(|m| m.column_iter());
     DMatrix::from_columns(&columns.collect::<Vec<_>>())
 }

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use thiserror::Error;
 
-use super::StepLoss;
+use super::{StepLoss, TaskLoss};
 use crate::consistency::symmetric_kl;
 
 /// Positions that a batch is trained to predict the next token at.
@@ -65,6 +65,8 @@ pub struct LanguageModelObjective {
     pub consistency: f64,
     /// Whether each divergence takes its first distribution as a constant (the released code does).
     pub detach: bool,
+    /// Which passes the task loss is taken on; the released code has the first.
+    pub passes: TaskLoss,
 }
 
 impl LanguageModelObjective {
@@ -103,6 +105,10 @@ impl LanguageModelObjective {
                 auxiliary: None,
             };
         };
+        let task = match self.passes {
+            TaskLoss::First => task,
+            TaskLoss::Both => task + self.task_loss(second.clone(), targets),
+        };
         let term = symmetric_kl(first, second, self.detach);
         StepLoss {
             total: task.clone() + term.clone() * self.consistency,
@@ -124,6 +130,7 @@ mod tests {
             label_smoothing: smoothing,
             consistency: 0.0,
             detach: true,
+            passes: TaskLoss::First,
         };
         let logits = Tensor::<2>::from_data([[3f32.ln(), 0.0], [0.0, 0.0]], &Device::flex());
         let targets = NextTokens::masked(&[9, 0, 1, 9], &[0.0, 1.0, 1.0, 0.0]).unwrap();
@@ -140,6 +147,30 @@ mod tests {
         let even = ((nll(0.75) + nll(0.25)) / 2.0 + nll(0.5)) / 2.0001;
         let smooth = 0.9 * plain + 0.1 * even;
         assert!((loss(0.1) - smooth).abs() < 1e-6, "{}", loss(0.1));
+    }
+
+    #[test]
+    fn both_passes_count_where_they_are_asked_for() {
+        let device = Device::flex();
+        let first = Tensor::<2>::from_data([[3f32.ln(), 0.0]], &device);
+        let second = Tensor::<2>::from_data([[0.0f32, 0.0]], &device);
+        let targets = NextTokens::masked(&[0], &[1.0]).unwrap();
+        let task = |passes| {
+            let objective = LanguageModelObjective {
+                label_smoothing: 0.0,
+                consistency: 2.0,
+                detach: true,
+                passes,
+            };
+            let loss = objective.step(&targets, first.clone(), Some(second.clone()));
+            let gap = loss.total - loss.task.clone() - loss.consistency.unwrap() * 2.0;
+            assert!(gap.into_scalar::<f32>().abs() < 1e-6);
+            loss.task.into_scalar::<f32>()
+        };
+        // -ln 3/4 of the first pass, -ln 1/2 of the second.
+        let (one, two) = (-(0.75f32.ln()) / 1.0001, -(0.5f32.ln()) / 1.0001);
+        assert!((task(TaskLoss::First) - one).abs() < 1e-6);
+        assert!((task(TaskLoss::Both) - (one + two)).abs() < 1e-6);
     }
 
     #[test]

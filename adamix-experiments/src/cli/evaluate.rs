@@ -22,7 +22,8 @@ Examples:
   adamix evaluate runs/mrpc
   adamix evaluate runs/mrpc --inference random --draw 3 --json
   adamix evaluate runs/mrpc --inference ensemble --state last
-  adamix evaluate runs/mrpc --inference monte-carlo --paths 32")]
+  adamix evaluate runs/mrpc --inference monte-carlo --paths 32
+  adamix evaluate runs/mrpc --adapter merged-by-ties")]
 pub struct Evaluate {
     /// The run's folder.
     run: PathBuf,
@@ -35,6 +36,9 @@ pub struct Evaluate {
     /// Which state of the model.
     #[arg(long, value_enum, default_value = "best")]
     state: State,
+    /// An adapter in place of the run's own, such as one that `adamix merge` wrote.
+    #[arg(long, value_name = "DIR", conflicts_with = "state")]
+    adapter: Option<PathBuf>,
     /// With random inference: which draw.
     #[arg(long, default_value_t = 0)]
     draw: u64,
@@ -77,10 +81,11 @@ impl Evaluate {
             None => Base::open(&config.model_folder()?)?,
         };
         let data = TaskData::load(&config)?;
-        let state = format!("{:?}", self.state).to_lowercase();
-        let (adapted, _) = base.with_adapter(&folder.file(&format!("adapter/{state}")), &device)?;
+        let (path, state) = self.measured(&folder);
+        let stored = base.stored(&path, None)?;
+        let model = base.backbone(&device)?.with(&stored)?.model;
         let policy = config.routing.policy()?;
-        let rule = config.merging.rule()?;
+        let rule = config.merging.rule_for(&model)?;
         let mode = match self.inference {
             InferenceChoice::Native => config.evaluation.inference,
             asked => asked,
@@ -97,16 +102,17 @@ impl Evaluate {
             key,
             batch_size: config.evaluation.batch_size,
         };
-        let evaluator = Evaluator::new(&adapted.model, &base, &mode, &device)?;
+        let evaluator = Evaluator::new(&model, &base, &mode, &device)?;
         let encodings = base.read(&config, &data.task, &data.dev)?;
         let progress = show::progress();
         progress.set_length(data.dev.len() as u64);
         let predictions = evaluator.predict(&data.dev, &encodings, &show::rows(&progress))?;
         progress.finish_and_clear();
         let metrics = predictions.score(&data.task, &data.dev, config.evaluation.regression_floor);
+        let certainty = predictions.certainty(&data.task, &data.dev);
         if self.json {
             return show::json(
-                &json!({"task": data.task.name, "inference": inference, "state": state, "rows": data.dev.len(), "metrics": metrics}),
+                &json!({"task": data.task.name, "inference": inference, "state": state, "rows": data.dev.len(), "metrics": metrics, "certainty": certainty}),
             );
         }
         say!(
@@ -116,7 +122,19 @@ impl Evaluate {
             data.dev.len(),
             show::metrics(&metrics)
         )?;
+        if let Some(certainty) = certainty {
+            show::certainty(&certainty)?;
+        }
         Ok(())
+    }
+
+    /// The adapter's folder, and what it is called.
+    fn measured(&self, run: &RunFolder) -> (PathBuf, String) {
+        if let Some(adapter) = &self.adapter {
+            return (adapter.clone(), adapter.display().to_string());
+        }
+        let state = format!("{:?}", self.state).to_lowercase();
+        (run.file(&format!("adapter/{state}")), state)
     }
 
     /// The same for a run that generates text.
@@ -136,11 +154,11 @@ impl Evaluate {
             asked => asked,
         };
         let inference = mode.resolve(config.routing.policy()?.native_inference());
-        let state = format!("{:?}", self.state).to_lowercase();
+        let (adapter, state) = self.measured(folder);
         let measure = Remeasure {
             config,
             corpus,
-            adapter: &folder.file(&format!("adapter/{state}")),
+            adapter: &adapter,
             inference,
             key: Key::new(config.seed)
                 .purpose("inference draw")

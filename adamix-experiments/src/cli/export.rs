@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use adamix_core::account::MARK;
 use adamix_core::merging::{MergeRule, Uniform, Weighted};
 use adamix_core::parameter::{self, HostTensor};
+use adamix_core::routing::Inference;
 use adamix_models::gpt2::{Gpt2, Gpt2Config};
 use adamix_models::hub::adapter::{self, AdapterConfig};
 use adamix_models::hub::card::{Card, Holds};
@@ -294,14 +295,26 @@ impl Export {
                 format!("expert {expert} of {experts}"),
             ));
         }
-        let rule: std::sync::Arc<dyn MergeRule> = match run {
-            Some(run) => run.config()?.merging.rule()?,
+        let config = run.map(RunFolder::config).transpose()?;
+        let rule: std::sync::Arc<dyn MergeRule> = match &config {
+            Some(config) => config.merging.rule_for(model)?,
             None => std::sync::Arc::new(Uniform {}),
         };
-        let told = match experts {
+        let mut told = match experts {
             1 => "one".to_owned(),
             _ => format!("{experts}, merged by `{}`", rule.name()),
         };
+        if let Some(config) = config.filter(|_| experts > 1) {
+            let policy = config.routing.policy()?;
+            if policy.native_inference() != Inference::Merged {
+                let note = format!(
+                    "the policy `{}` runs them as it decides, which no merged module does",
+                    policy.name()
+                );
+                eprintln!("{note}; its router is not written");
+                told += &format!(" ({note})");
+            }
+        }
         Ok((model.merged(rule.as_ref())?, told))
     }
 

@@ -108,11 +108,11 @@ impl Generate {
         };
         let prompts = read_prompts(&self.input, self.task, lines, &base.tokenizer)?;
         let model = match &adapter {
-            Some(folder) => base.with_adapter(folder, &device)?.0.model,
+            Some(folder) => base.served(folder, &device)?,
             None => base.plain(&device)?,
         };
         let policy = config.routing.policy()?;
-        let rule = config.merging.rule()?;
+        let rule = config.merging.rule_for(&model)?;
         let inference = config
             .evaluation
             .inference

@@ -14,6 +14,7 @@ mod evaluate;
 mod export;
 mod generate;
 mod inspect;
+mod merge;
 mod predict;
 mod pretrain;
 mod report;
@@ -24,6 +25,7 @@ mod show;
 mod sweep;
 mod tasks;
 mod train;
+mod verify_merge;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -50,6 +52,7 @@ Examples:
   adamix evaluate runs/mrpc --inference ensemble
   adamix predict --model bert-folder --run runs/mrpc --input rows.jsonl --output predictions.jsonl
   adamix generate --run runs/e2e --task e2e --input devset.csv --output outputs.txt
+  adamix merge runs/mrpc --rule ties --out ties
   adamix export runs/mrpc --to peft --out mrpc-adapter
   adamix score e2e --refs testset_w_refs.csv --hyps outputs.txt
   adamix inspect --architecture roberta-large --set adaptation.bottleneck=16
@@ -75,6 +78,10 @@ enum Verb {
     Predict(predict::Predict),
     /// Generate texts with a decoder, plain or trained.
     Generate(generate::Generate),
+    /// Merge the experts of a run, or several runs, by any rule.
+    Merge(merge::Merge),
+    /// Say what merging a run leaves exact, and measure what it does not.
+    VerifyMerge(verify_merge::VerifyMerge),
     /// Write a run or an adapter for Python's peft, or as a whole model for transformers.
     Export(export::Export),
     /// Count parameters and bytes of a run, an adapter, a model folder or an architecture.
@@ -97,14 +104,18 @@ enum Verb {
     Doctor(doctor::Doctor),
 }
 
-/// Runs the program; errors are one line on standard error and a code that is not zero.
+/// Runs the program; errors are one line on standard error and a code that is not zero. A program that adds
+/// policies or rules of its own registers them and calls this.
 pub fn main() -> ExitCode {
+    adamix_kernels::tune_allocator();
     let done = match Cli::parse().verb {
         Verb::Demo(verb) => verb.run(),
         Verb::Train(verb) => verb.run(),
         Verb::Evaluate(verb) => verb.run(),
         Verb::Predict(verb) => verb.run(),
         Verb::Generate(verb) => verb.run(),
+        Verb::Merge(verb) => verb.run(),
+        Verb::VerifyMerge(verb) => verb.run(),
         Verb::Export(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Sweep(verb) => verb.run(),

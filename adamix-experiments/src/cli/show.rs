@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use crate::recipe::Certainty;
 use crate::run::{Metrics, Tested};
 
 /// A bar on standard error, silent where that is no terminal.
@@ -53,6 +54,27 @@ pub fn metrics(metrics: &Metrics) -> String {
         None => format!("{name} -"),
     };
     metrics.iter().map(one).collect::<Vec<_>>().join("  ")
+}
+
+/// How sure a classifier was, and with several paths what they know of it.
+pub fn certainty(certainty: &Certainty) -> Result<()> {
+    if let Some(error) = certainty.calibration_error {
+        say!("  expected calibration error {error:.4}")?;
+    }
+    let Some(doubt) = certainty.doubt else {
+        return Ok(());
+    };
+    let wrong = |value: Option<f64>| match value {
+        Some(value) => format!("{value:.4} where wrong"),
+        None => "none is wrong".to_owned(),
+    };
+    say!(
+        "  entropy {:.4} ({}), of it disagreement of the paths {:.4} ({})",
+        doubt.entropy,
+        wrong(doubt.entropy_where_wrong),
+        doubt.mutual_information,
+        wrong(doubt.mutual_information_where_wrong)
+    )
 }
 
 /// What a test split's texts score, a line for each part.

@@ -22,6 +22,9 @@ pub struct Input {
     /// Share of these that is not trained on and measured in place of the development rows, for choosing settings; 0 for
     /// none. The same rows for every seed.
     pub held_out: f64,
+    /// Share of the training rows that is kept from training for merging rules that look at rows, drawn by their
+    /// ids alone; 0 for none.
+    pub kept_for_merging: f64,
 }
 
 /// Up to where a batch is padded.
@@ -64,6 +67,7 @@ impl Default for Input {
             window: 50,
             train_rows: 0,
             held_out: 0.0,
+            kept_for_merging: 0.0,
         }
     }
 }

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use adamix_core::merging::{ByPlace, MergeRule, Override, RULES};
+use adamix_core::merging::{ByPlace, MergeRule, Override, RULES, Uniform};
 use adamix_core::options::Options;
-use anyhow::{Context, Result};
+use adamix_models::site::Adaptable;
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+
+/// Makes a rule from its name and its options.
+pub type MakeRule<'a> = dyn Fn(&str, &Options) -> Result<Arc<dyn MergeRule>> + 'a;
 
 /// How many become one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,13 +59,29 @@ impl Merging {
     /// # Errors
     /// If there is no rule of a name, or it refuses an option.
     pub fn rule(&self) -> Result<Arc<dyn MergeRule>> {
-        let otherwise = RULES.make(&self.rule, &self.options);
-        let otherwise = otherwise.context("`merging.rule`")?;
+        self.rule_with(&|name, options| Ok(RULES.make(name, options)?))
+    }
+
+    /// The rule for a model, whose banks the overrides are about.
+    ///
+    /// # Errors
+    /// As [`rule`](Self::rule), and if an override fits no bank.
+    pub fn rule_for(&self, model: &impl Adaptable) -> Result<Arc<dyn MergeRule>> {
+        self.check_banks(&model.banks())?;
+        self.rule()
+    }
+
+    /// The rule, its parts made by `make` from a name and options.
+    ///
+    /// # Errors
+    /// The first that `make` returns, with the key it belongs to.
+    pub fn rule_with(&self, make: &MakeRule<'_>) -> Result<Arc<dyn MergeRule>> {
+        let otherwise = make(&self.rule, &self.options).context("`merging.rule`")?;
         if self.overrides.is_empty() {
             return Ok(otherwise);
         }
         let overrides = self.overrides.iter().map(|o| {
-            let rule = RULES.make(&o.rule, &o.options);
+            let rule = make(&o.rule, &o.options);
             Ok(Override {
                 sites: o.sites.clone(),
                 bank: o.bank.clone(),
@@ -72,5 +92,34 @@ impl Merging {
             overrides: overrides.collect::<Result<_>>()?,
             otherwise,
         }))
+    }
+
+    /// Refuses an override that fits none of a model's banks ([`Adaptable::banks`]).
+    ///
+    /// # Errors
+    /// Names it, and what it could have named.
+    pub fn check_banks(&self, banks: &[(String, String)]) -> Result<()> {
+        for wanted in &self.overrides {
+            let probe = Override {
+                sites: wanted.sites.clone(),
+                bank: wanted.bank.clone(),
+                rule: Arc::new(Uniform {}),
+            };
+            if banks.iter().any(|(module, bank)| probe.fits(module, bank)) {
+                continue;
+            }
+            let bank = wanted.bank.as_deref();
+            let bank = bank.map_or(String::new(), |bank| format!(", bank `{bank}`"));
+            let known: Vec<String> = (banks.iter().take(4))
+                .map(|(module, bank)| format!("{}: {bank}", module.replacen(".adamix", "", 1)))
+                .collect();
+            bail!(
+                "`merging.overrides`: nothing that is merged matches `{}`{bank}; there are {} banks, such as {}",
+                wanted.sites,
+                banks.len(),
+                known.join(", ")
+            );
+        }
+        Ok(())
     }
 }

@@ -29,13 +29,13 @@ pub use evaluation::{Evaluation, InferenceChoice, MeasuredAfter, RegressionFloor
 pub use few_shot::FewShot;
 pub use generation::{Generation, Search, States, TrainSplit};
 pub use input::{EpochOrder, Input, LastBatch, Pad};
-pub use merging::{Merging, RuleOverride};
+pub use merging::{MakeRule, Merging, RuleOverride};
 pub use method::{KINDS, Kind, Method};
 pub use optimizer::Optimizer;
 pub use path::resolve_path;
 pub use preset::PRESETS;
 pub use prompt::{MANUAL, Prompt};
-pub use read::{read, read_table, resolve, typed};
+pub use read::{read, read_table, resolve, typed, with_settings};
 pub use routing::Routing;
 pub use schedule::{FirstRate, Schedule};
 

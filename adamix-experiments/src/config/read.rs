@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
@@ -23,6 +24,32 @@ pub fn read(path: Option<&Path>, settings: &[String]) -> Result<RunConfig> {
     }
     let origin = path.map_or("--set".to_owned(), |p| p.display().to_string());
     resolve(table).with_context(|| origin)
+}
+
+/// A table of a config with `<name>.key=value` settings applied to it.
+///
+/// # Errors
+/// If a key is not of that table or not known, or has a value of a wrong kind.
+pub fn with_settings<T: Serialize + DeserializeOwned>(
+    name: &str,
+    table: T,
+    settings: &[String],
+) -> Result<T> {
+    let table = Table::try_from(table).expect("a part of a config is a table");
+    let mut whole = Table::from_iter([(name.to_owned(), Value::Table(table))]);
+    for setting in settings {
+        ensure!(
+            setting.trim_start().starts_with(&format!("{name}.")),
+            "--set {setting}: only keys of `{name}` can be set here"
+        );
+        set(&mut whole, setting)?;
+    }
+    let known = Table::try_from(RunConfig::default()).expect("the default config is a table");
+    refuse_unknown("", &whole, &known)?;
+    match whole.remove(name) {
+        Some(Value::Table(table)) => typed(table),
+        _ => bail!("`{name}` is no table"),
+    }
 }
 
 /// A TOML file as a table, unchecked.
@@ -190,6 +217,7 @@ fn check(config: &RunConfig) -> Result<()> {
     );
     rate("backbone.dropout", config.backbone.dropout)?;
     rate("generation.label_smoothing", generation.label_smoothing)?;
+    rate("input.kept_for_merging", config.input.kept_for_merging)?;
     rate("merging.ema", config.merging.ema)?;
     rate("optimizer.beta1", config.optimizer.beta1)?;
     rate("optimizer.beta2", config.optimizer.beta2)?;

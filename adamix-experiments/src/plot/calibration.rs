@@ -1,5 +1,6 @@
 //! How often a model is right when it says that it is sure.
 
+use adamix_data::metrics::{self, reliability};
 use anyhow::Result;
 use plotters::prelude::*;
 
@@ -16,29 +17,17 @@ pub struct Calibration {
     pub bins: usize,
 }
 
-/// A bin's mean confidence, accuracy and share of rows.
+/// The filled bins: mean confidence, accuracy and share of rows.
 fn bins(rows: &[(f64, bool)], count: usize) -> Vec<(f64, f64, f64)> {
-    let mut sums = vec![(0.0, 0.0, 0usize); count];
-    for (confidence, right) in rows {
-        let bin = ((confidence * count as f64) as usize).min(count - 1);
-        sums[bin].0 += confidence;
-        sums[bin].1 += f64::from(u8::from(*right));
-        sums[bin].2 += 1;
-    }
-    let filled = sums.into_iter().filter(|(_, _, n)| *n > 0);
-    filled
-        .map(|(confidence, right, n)| {
-            let share = n as f64 / rows.len() as f64;
-            (confidence / n as f64, right / n as f64, share)
-        })
-        .collect()
+    let share = |n: usize| n as f64 / rows.len() as f64;
+    let filled = reliability(rows, count).into_iter();
+    let filled = filled.filter_map(|bin| Some((bin.confidence?, bin.accuracy?, share(bin.rows))));
+    filled.collect()
 }
 
-/// The expected calibration error: the mean gap between confidence and accuracy, weighted by rows.
+/// The expected calibration error; 0 for no rows.
 pub fn calibration_error(rows: &[(f64, bool)], count: usize) -> f64 {
-    let gap =
-        |(confidence, accuracy, share): &(f64, f64, f64)| share * (confidence - accuracy).abs();
-    bins(rows, count).iter().map(gap).sum()
+    metrics::calibration_error(&reliability(rows, count)).unwrap_or(0.0)
 }
 
 impl Plot for Calibration {

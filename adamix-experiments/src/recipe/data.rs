@@ -20,6 +20,8 @@ pub struct TaskData {
     pub task: Task,
     /// Rows to train on.
     pub train: Vec<Example>,
+    /// Rows of the training split that are kept for merging rules.
+    pub kept: Vec<Example>,
     /// Rows to select and report on.
     pub dev: Vec<Example>,
     /// Further development splits by name.
@@ -54,6 +56,12 @@ impl TaskData {
         if config.input.held_out > 0.0 {
             data.hold_out(config.input.held_out);
         }
+        let share = config.input.kept_for_merging;
+        if share > 0.0 {
+            let key = Key::new(0).purpose("rows for merging");
+            let is_kept = |e: &Example| key.fold(u64::from(e.id)).uniform() < share;
+            (data.kept, data.train) = data.train.into_iter().partition(is_kept);
+        }
         ensure!(
             !data.train.is_empty() && !data.dev.is_empty(),
             "task `{}` has no training rows, or none to measure on",
@@ -87,6 +95,7 @@ impl TaskData {
             train: synthetic::generate(key.purpose("train"), train),
             dev: synthetic::generate(key.purpose("dev"), dev),
             further: BTreeMap::new(),
+            kept: Vec::new(),
             hash: format!("synthetic-1-{train}-{dev}"),
         }
     }
@@ -112,6 +121,7 @@ impl TaskData {
             train: train.examples,
             dev: dev.examples,
             further,
+            kept: Vec::new(),
             hash: hashes.join("+"),
         })
     }
@@ -121,6 +131,7 @@ impl TaskData {
         let (train, test) = fewshot::list_split(&task, root, number)?;
         Ok(Self {
             task,
+            kept: Vec::new(),
             hash: format!("{}+{}", train.hash, test.hash),
             train: train.examples,
             dev: test.examples,
@@ -165,6 +176,7 @@ impl TaskData {
             train: train.examples,
             dev: dev.examples,
             further: BTreeMap::new(),
+            kept: Vec::new(),
             hash,
         })
     }

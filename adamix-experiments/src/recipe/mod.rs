@@ -3,6 +3,7 @@
 
 mod adapted;
 mod base;
+mod certainty;
 mod classification;
 mod data;
 mod driver;
@@ -22,7 +23,8 @@ mod update;
 
 pub use adapted::{Adapted, is_head};
 pub use base::{Base, adapt, adapt_classifier};
-pub use data::{TaskData, number_of_steps};
+pub use certainty::{Certainty, MeanDoubt};
+pub use data::{TaskData, number_of_steps, targets};
 pub use driver::{Driver, Finished, Micros, Training};
 pub use evaluate::{Evaluator, Mode, Predictions, argmax};
 pub use identity::identity;
@@ -30,5 +32,6 @@ pub use prompted::Prompted;
 pub use schedule::learning_rate;
 pub use served::{Backbone, Served};
 pub use sitting::Sitting;
+pub use step::input;
 pub use trace::{MicroTrace, StepTrace};
 pub use train::{Outcome, train};

@@ -74,7 +74,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     }
 
     let policy = config.routing.policy()?;
-    let rule = config.merging.rule()?;
+    let rule = config.merging.rule_for(&adapted.model)?;
     let trainer = Trainer {
         config,
         encoder: &base.config.clone().with_dropout(config.backbone.dropout),

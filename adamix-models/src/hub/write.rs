@@ -44,6 +44,33 @@ pub fn atomic(path: &Path, bytes: &[u8]) -> Result<(), HubError> {
     })
 }
 
+/// Writes a folder through a temporary sibling that takes its place once `fill` is done with it, so that the
+/// folder is whole or not there.
+///
+/// # Errors
+/// If something is in the folder already, or the first that `fill` returns; nothing is left then.
+pub fn folder<E: From<HubError>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let io = |source| HubError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let sibling = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let made = (|| {
+        fs::create_dir_all(&sibling).map_err(io)?;
+        fill(&sibling)?;
+        // Takes the place of an empty folder, and of none that has anything in it.
+        Ok(fs::rename(&sibling, path).map_err(io)?)
+    })();
+    if made.is_err() {
+        let _ = fs::remove_dir_all(&sibling);
+    }
+    made
+}
+
 /// The number type of a written file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {

@@ -8,7 +8,8 @@ use adamix_data::nlg::Corpus;
 use adamix_keys::Key;
 use adamix_models::gpt2::{Gpt2, Gpt2Config};
 use adamix_models::hub::adapter::{self, AdapterConfig};
-use adamix_models::hub::{HubError, Weights};
+use adamix_models::hub::peft::Setting;
+use adamix_models::hub::{HubError, Layout, StoredAdapter, Weights, affine_modules};
 use adamix_models::site::Adaptable;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
@@ -124,9 +125,37 @@ impl DecoderBase {
             .map_err(|source| HubError::Parameter { path, source })?;
         Ok((Adapted::new(model), config))
     }
+
+    /// The model with an adapter of this program or of Python's `peft` on it, to generate with.
+    ///
+    /// # Errors
+    /// As [`with_adapter`](Self::with_adapter).
+    pub fn served(&self, folder: &Path, device: &Device) -> Result<Gpt2> {
+        let stored = StoredAdapter::open(folder, "transformer", None)?;
+        stored.check_base(&self.hash)?;
+        Ok(stored.onto(self.plain(device)?, Layout::InOut, device)?)
+    }
 }
 
 impl Adapted<Gpt2> {
+    /// Writes this model, whose banks are merged, as the adapter that serves.
+    pub fn save_served(
+        &self,
+        folder: &Path,
+        config: &AdapterConfig,
+        base: &DecoderBase,
+    ) -> Result<()> {
+        let setting = Setting {
+            task_type: "CAUSAL_LM",
+            base: None,
+            layout: Layout::InOut,
+            modules: affine_modules(&self.model),
+            heads: base.config.n_head,
+            layers: base.config.n_layer,
+        };
+        self.serve(folder, config, &setting)
+    }
+
     /// What `adamix_config.json` says of this model; `merged` for one whose banks are merged.
     pub fn describe(
         &self,

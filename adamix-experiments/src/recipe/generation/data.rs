@@ -2,6 +2,7 @@
 
 use adamix_data::nlg::{Group, Pair, group};
 use adamix_data::{Split, nlg::Corpus};
+use adamix_keys::Key;
 use anyhow::{Result, ensure};
 
 use crate::config::{RunConfig, TrainSplit};
@@ -13,6 +14,8 @@ pub struct GenerationData {
     pub corpus: Corpus,
     /// Pairs to train on.
     pub train: Vec<Pair>,
+    /// Pairs of the training split that are kept from training for merging rules.
+    pub kept: Vec<Pair>,
     /// Pairs to take the loss on.
     pub dev: Vec<Pair>,
     /// Inputs to generate for, with their references.
@@ -60,6 +63,14 @@ impl GenerationData {
         }
         train.retain(|pair| pair.text.is_some());
         dev.retain(|pair| pair.text.is_some());
+        let mut kept = Vec::new();
+        if config.input.kept_for_merging > 0.0 {
+            // All texts of an input go together.
+            let key = Key::new(0).purpose("rows for merging");
+            let is_kept =
+                |p: &Pair| key.purpose(&p.context).uniform() < config.input.kept_for_merging;
+            (kept, train) = train.into_iter().partition(is_kept);
+        }
         ensure!(
             !train.is_empty(),
             "{} has no texts to train on",
@@ -77,6 +88,7 @@ impl GenerationData {
         Ok(Self {
             corpus,
             train,
+            kept,
             dev,
             test,
             hash: hashes.join("+"),

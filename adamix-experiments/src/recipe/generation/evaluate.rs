@@ -44,9 +44,9 @@ impl Remeasure<'_> {
     ) -> Result<(Metrics, usize, Option<Tested>)> {
         let config = self.config;
         let data = GenerationData::load(config, self.corpus)?;
-        let (adapted, _) = base.with_adapter(self.adapter, device)?;
-        let rule = config.merging.rule()?;
-        let model = ready(&adapted.model, self.inference, rule.as_ref())?;
+        let model = base.served(self.adapter, device)?;
+        let rule = config.merging.rule_for(&model)?;
+        let model = ready(&model, self.inference, rule.as_ref())?;
         let max_length = base.max_length(config.input.max_length);
         let dev = LossOn {
             pairs: &data.dev,

@@ -2,6 +2,7 @@
 
 use adamix_core::ensemble::mean_logits;
 use adamix_core::merging::MergeRule;
+use adamix_core::objective::TaskLoss;
 use adamix_core::objective::language_model::{LanguageModelObjective, NextTokens};
 use adamix_core::routing::{
     Decision, Inference, Moment, RoutedPass, Routes, Site, StochasticPerExample,
@@ -87,6 +88,7 @@ impl LossOn<'_> {
             label_smoothing: 0.0,
             consistency: 0.0,
             detach: true,
+            passes: TaskLoss::First,
         };
         let sites = model.sites();
         let (mut sum, mut tokens) = (0.0, 0.0);

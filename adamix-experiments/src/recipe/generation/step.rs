@@ -42,6 +42,7 @@ impl Trainer<'_> {
             label_smoothing: self.config.generation.label_smoothing,
             consistency: self.config.consistency.weight,
             detach: self.config.consistency.detach,
+            passes: self.config.consistency.task_loss,
         };
         let two = objective.wants_second_pass() && self.is_random();
         let key = Key::new(self.config.seed);

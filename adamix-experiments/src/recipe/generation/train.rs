@@ -65,7 +65,7 @@ pub fn train(
     }
 
     let policy = config.routing.policy()?;
-    let rule = config.merging.rule()?;
+    let rule = config.merging.rule_for(&adapted.model)?;
     let inference = config
         .evaluation
         .inference
@@ -143,7 +143,7 @@ pub fn train(
         fault::point("adapter");
         let merged = adapted.with_model(adapted.model.merged(rule.as_ref())?);
         let description = merged.describe(config, &base, corpus, true);
-        merged.save(&folder.file(&format!("merged/{name}")), &description)?;
+        merged.save_served(&folder.file(&format!("merged/{name}")), &description, &base)?;
         measured.push(state.measured);
         if config.generation.states.names().contains(&name) {
             let texts = generate(&adapted.model)?;

@@ -1,0 +1,178 @@
+//! How far a merged model is from the ensemble of the experts that it was made of.
+
+use adamix_core::ensemble::mean_logits;
+use adamix_core::routing::RoutingPolicy;
+use anyhow::Result;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use serde::Serialize;
+
+use super::candidates::Candidates;
+use super::rows::{Rows, Tally};
+use crate::run::Metrics;
+
+/// How far one model's logits are from another's, over answers (rows, or predicted tokens).
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Distance {
+    /// The root of the mean square of the difference of a logit.
+    pub logits: f64,
+    /// The largest difference of a logit.
+    pub largest: f64,
+    /// The share of answers with the same largest logit; `None` for a regression.
+    pub agreement: Option<f64>,
+}
+
+/// A merged model beside its experts and their ensemble, whose logits are the mean of the experts'.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Answers that were compared.
+    pub answers: usize,
+    /// Of the merged model from the ensemble.
+    pub distance: Distance,
+    /// The mean variance of a logit over the experts.
+    pub expert_variance: f64,
+    /// The merged model's scores.
+    pub merged: Metrics,
+    /// The ensemble's scores.
+    pub ensemble: Metrics,
+    /// Each expert's scores.
+    pub experts: Vec<Metrics>,
+    /// The model as its own policy runs it, where that is not merged: its scores, and how far the merged model
+    /// is from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routed: Option<(Metrics, Distance)>,
+}
+
+/// Compares on all rows. `routed` is the policy that the experts were trained with, where it is not meant to be
+/// merged.
+///
+/// # Errors
+/// If a row cannot be answered.
+pub fn compare<R: Rows>(
+    candidates: &Candidates<R::Model>,
+    merged: &R::Model,
+    routed: Option<&dyn RoutingPolicy>,
+    rows: &R,
+    batch_size: usize,
+    watch: &dyn Fn(u64),
+) -> Result<Comparison> {
+    let experts: Vec<R::Model> = candidates.experts.iter().map(Module::valid).collect();
+    let mixture = candidates.mixture.valid();
+    let mut tallies = vec![Tally::default(); experts.len()];
+    let (mut of_merged, mut of_ensemble, mut of_routed) =
+        (Tally::default(), Tally::default(), Tally::default());
+    let (mut from_ensemble, mut from_routed) = (Sums::default(), Sums::default());
+    let mut variance = 0.0;
+    for batch in rows.batches(batch_size) {
+        let mut logits = Vec::new();
+        for (expert, tally) in experts.iter().zip(&mut tallies) {
+            let answer = rows.answer(expert, &batch, None)?;
+            rows.count_in(tally, &batch, answer.logits.clone(), &answer.targets);
+            logits.push(answer.logits);
+        }
+        let ensemble = mean_logits(logits.clone());
+        variance += (logits.into_iter())
+            .map(|own| sum((own - ensemble.clone()).square()))
+            .sum::<f64>()
+            / experts.len() as f64;
+        let answer = rows.answer(merged, &batch, None)?;
+        rows.count_in(&mut of_ensemble, &batch, ensemble.clone(), &answer.targets);
+        from_ensemble.add(answer.logits.clone(), ensemble);
+        if let Some(policy) = routed {
+            let native = rows.answer(&mixture, &batch, Some(policy))?;
+            from_routed.add(answer.logits.clone(), native.logits.clone());
+            rows.count_in(&mut of_routed, &batch, native.logits, &answer.targets);
+        }
+        rows.count_in(&mut of_merged, &batch, answer.logits, &answer.targets);
+        watch(batch.len() as u64);
+    }
+    Ok(Comparison {
+        answers: from_ensemble.answers,
+        expert_variance: variance / from_ensemble.values.max(1) as f64,
+        distance: from_ensemble.distance(),
+        merged: rows.metrics(of_merged),
+        ensemble: rows.metrics(of_ensemble),
+        experts: tallies
+            .into_iter()
+            .map(|tally| rows.metrics(tally))
+            .collect(),
+        routed: routed.map(|_| (rows.metrics(of_routed), from_routed.distance())),
+    })
+}
+
+/// How far two models with one module a site are apart.
+///
+/// # Errors
+/// If a row cannot be answered.
+pub fn distance<R: Rows>(
+    one: &R::Model,
+    other: &R::Model,
+    rows: &R,
+    batch_size: usize,
+) -> Result<Distance> {
+    let mut sums = Sums::default();
+    for batch in rows.batches(batch_size) {
+        let answer = |model| rows.answer(model, &batch, None);
+        sums.add(answer(one)?.logits, answer(other)?.logits);
+    }
+    Ok(sums.distance())
+}
+
+/// Sums over batches.
+#[derive(Debug, Default)]
+struct Sums {
+    squares: f64,
+    largest: f64,
+    alike: usize,
+    answers: usize,
+    values: usize,
+}
+
+impl Sums {
+    fn add(&mut self, one: Tensor<2>, other: Tensor<2>) {
+        let [answers, outputs] = one.dims();
+        let same = one.clone().argmax(1).equal(other.clone().argmax(1));
+        self.alike += same.int().sum().into_scalar::<i64>() as usize;
+        let difference = one - other;
+        self.largest = self
+            .largest
+            .max(difference.clone().abs().max().into_scalar::<f32>().into());
+        self.squares += sum(difference.square());
+        self.answers += answers;
+        self.values += answers * outputs;
+    }
+
+    fn distance(&self) -> Distance {
+        let classes = self.values > self.answers;
+        Distance {
+            logits: (self.squares / self.values.max(1) as f64).sqrt(),
+            largest: self.largest,
+            agreement: classes.then(|| self.alike as f64 / self.answers as f64),
+        }
+    }
+}
+
+fn sum(tensor: Tensor<2>) -> f64 {
+    tensor.sum().into_scalar::<f32>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn distances_by_hand() {
+        let tensor = |values: [[f32; 2]; 2]| Tensor::<2>::from_data(values, &Device::flex());
+        let mut sums = Sums::default();
+        sums.add(
+            tensor([[1.0, 2.0], [0.0, 3.0]]),
+            tensor([[1.0, 4.0], [5.0, 3.0]]),
+        );
+        let found = sums.distance();
+        // Differences 0, -2, -5, 0; the second row's largest logit is another.
+        assert!((found.logits - (29f64 / 4.0).sqrt()).abs() < 1e-6);
+        assert_eq!((found.largest, found.agreement), (5.0, Some(0.5)));
+    }
+}

@@ -1,0 +1,113 @@
+//! An adaptation with the places it goes to, and how it gets there.
+
+use adamix_core::adaptation::AdaptationConfig;
+use adamix_core::routing::{Declared, Router};
+use adamix_keys::Key;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::names::{ending, layer_of};
+use super::{Role, SiteError, Slot, matches};
+
+/// An adaptation with the places it goes to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// Paths, patterns of paths or names of roles; empty for the adaptation's own places.
+    pub sites: Vec<String>,
+    /// What goes there.
+    #[serde(flatten)]
+    pub adaptation: AdaptationConfig,
+    /// Whether it starts alike in all layers, as LoRA does in the released code.
+    #[serde(default)]
+    pub same_in_layers: bool,
+    /// What a routing policy learns for each of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub router: Vec<Declared>,
+}
+
+impl Attachment {
+    /// At the adaptation's own places, each drawn on its own.
+    pub fn new(adaptation: AdaptationConfig) -> Self {
+        Self {
+            sites: Vec::new(),
+            adaptation,
+            same_in_layers: false,
+            router: Vec::new(),
+        }
+    }
+
+    /// At given places: paths, patterns of paths or names of roles.
+    pub fn at<S: Into<String>>(mut self, sites: impl IntoIterator<Item = S>) -> Self {
+        self.sites = sites.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The patterns that are meant.
+    pub(super) fn patterns(&self) -> Vec<String> {
+        if !self.sites.is_empty() {
+            return self.sites.clone();
+        }
+        let roles = Role::defaults(&self.adaptation).iter();
+        roles.map(|role| role.name().to_owned()).collect()
+    }
+}
+
+/// Fills the slots that a pattern matches.
+pub(super) fn fill(
+    slots: Vec<Slot<'_>>,
+    pattern: &str,
+    attachment: &Attachment,
+    layers: usize,
+    key: Key,
+    device: &Device,
+) -> Result<(), SiteError> {
+    let config = &attachment.adaptation;
+    let first = match slots.iter().filter_map(|slot| layer_of(&slot.site)).max() {
+        Some(last) if layers > 0 => (last + 1).saturating_sub(layers),
+        _ => 0,
+    };
+    let mut endings: Vec<String> = Vec::new();
+    let mut matched = false;
+    for slot in slots {
+        let path = slot.path();
+        let chosen = slot.role.name() == pattern || matches(pattern, &path);
+        if !chosen {
+            let ending = ending(&path);
+            if slot.accepts(config) && !endings.contains(&ending) {
+                endings.push(ending);
+            }
+            continue;
+        }
+        matched = true;
+        if layer_of(&slot.site).is_some_and(|layer| layer < first) {
+            continue;
+        }
+        if !slot.accepts(config) {
+            return Err(SiteError::Kind {
+                site: path,
+                kind: config.kind(),
+                reason: "",
+            });
+        }
+        if slot.holds.is_some() {
+            return Err(SiteError::Occupied { site: path });
+        }
+        let mut key = match attachment.same_in_layers {
+            true => key.purpose(slot.site.rsplit('.').next().unwrap_or_default()),
+            false => key.purpose(&slot.site),
+        };
+        if let Some(part) = slot.part {
+            key = key.purpose(part);
+        }
+        let mut adaptation = config.init(slot.widths, key, device);
+        adaptation.set_router(Router::init(&attachment.router, key, device));
+        *slot.holds = Some(adaptation);
+    }
+    if matched {
+        return Ok(());
+    }
+    Err(SiteError::NoMatch {
+        pattern: pattern.to_owned(),
+        known: endings.join(", "),
+    })
+}
