@@ -18,8 +18,8 @@ use crate::site::{Adaptable, Slot};
 pub struct LmHead {
     /// `[hidden, hidden]`.
     pub transform: Linear,
-    /// Over the transformed state.
-    pub norm: LayerNorm,
+    /// Over the transformed state. Not just `norm`: an adapter has a field of that name, which keeps it in files.
+    pub head_norm: LayerNorm,
     /// `[vocabulary]`.
     pub bias: Param<Tensor<1>>,
 }
@@ -60,7 +60,11 @@ impl Named for MaskedLm {
 /// The head's fields under the family's names.
 pub(super) fn head_renames(family: ModelType) -> [(&'static str, &'static str); 3] {
     let [head, transform, norm] = head_names(family);
-    [("lm_head", head), ("transform", transform), ("norm", norm)]
+    [
+        ("lm_head", head),
+        ("transform", transform),
+        ("head_norm", norm),
+    ]
 }
 
 impl LmHead {
@@ -71,7 +75,7 @@ impl LmHead {
         let (hidden, range) = (config.hidden_size, config.initializer_range);
         Ok(Self {
             transform: head.at(transform).linear(hidden, hidden, range)?,
-            norm: head.at(norm).layer_norm(hidden, config.layer_norm_eps)?,
+            head_norm: head.at(norm).layer_norm(hidden, config.layer_norm_eps)?,
             bias: head.parameter("bias", [config.vocab_size], Initializer::Zeros)?,
         })
     }
@@ -82,7 +86,7 @@ impl LmHead {
     /// - input and output: `[n, hidden]`
     pub fn transformed(&self, hidden: Tensor<2>) -> Tensor<2> {
         let x = adamix_kernels::gelu(self.transform.forward(hidden));
-        self.norm.forward(x)
+        self.head_norm.forward(x)
     }
 }
 
