@@ -350,3 +350,31 @@ fn bad_input_is_one_line() {
     has(train(&["input.max_length=20"]), "leaves no room");
     assert!(!fixture.path("never").join("result.json").exists());
 }
+
+#[test]
+fn an_adapter_that_lacks_a_tensor_is_refused() {
+    let fixture = DecoderFixture::new();
+    let run = fixture.path("run");
+    train(&fixture, &run, &["--set", "schedule.max_steps=1"]);
+    let file = run.join("adapter/last/adamix.safetensors");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let name = b"down.0.weight";
+    let place = bytes
+        .windows(name.len())
+        .position(|seen| seen == name)
+        .unwrap();
+    bytes[place + 5] = b'9';
+    std::fs::write(&file, bytes).unwrap();
+    let input = fixture.path("input.txt");
+    std::fs::write(&input, "name : Zizzi\n").unwrap();
+    let mut command = adamix();
+    command.arg("generate").arg("--model").arg(fixture.model());
+    command.arg("--adapter").arg(run.join("adapter/last"));
+    command
+        .arg("--input")
+        .arg(&input)
+        .arg("--output")
+        .arg(fixture.path("out.txt"));
+    let error = refused(&mut command);
+    assert!(error.contains("down.0.weight` is missing"), "{error}");
+}

@@ -1,10 +1,10 @@
 //! The base model of a run, and what is put on it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use adamix_core::account::MARK;
-use adamix_core::parameter;
+use adamix_core::parameter::{self, HostTensor};
 use adamix_data::{Encoding, Example, Task, Tokenizer};
 use adamix_keys::Key;
 use adamix_models::encoder::{
@@ -184,27 +184,40 @@ impl Base {
                 classifier.load(&self.weights, Key::new(0), false, device)?
             }
         };
-        let model = (model.attach(&config.attachments, 0, Key::new(0), device))
-            .with_context(|| folder.display().to_string())?;
-        // Parameters of the base that were trained are in the file too.
-        let model = parameter::set_trainable(model, |info| {
-            info.trainable || tensors.contains_key(&info.name)
-        });
-        let path = folder.join(adapter::TENSORS);
-        let missing = parameter::parameters(&model).into_iter().find(|p| {
-            (p.name.contains(MARK) || is_head(&p.name)) && !tensors.contains_key(&p.name)
-        });
-        if let Some(info) = missing {
-            return Err(HubError::Missing {
-                path,
-                tensor: info.name,
-            }
-            .into());
-        }
-        let model = parameter::assign(model, tensors)
-            .map_err(|source| HubError::Parameter { path, source })?;
+        let model = wearing(model, folder, &config, tensors, device)?;
         Ok((Adapted::new(model), config))
     }
+}
+
+/// A model with the adapter of a folder on it.
+///
+/// # Errors
+/// If the adapter does not fit, or lacks a tensor. What must be there is told by name: where nothing can be
+/// trained, no parameter says that it is.
+pub(super) fn wearing<M: Adaptable>(
+    model: M,
+    folder: &Path,
+    config: &AdapterConfig,
+    tensors: BTreeMap<String, HostTensor>,
+    device: &Device,
+) -> Result<M> {
+    let model = (model.attach(&config.attachments, 0, Key::new(0), device))
+        .with_context(|| folder.display().to_string())?;
+    // Parameters of the base that were trained are in the file too.
+    let model = parameter::set_trainable(model, |info| {
+        info.trainable || tensors.contains_key(&info.name)
+    });
+    let path = folder.join(adapter::TENSORS);
+    let missing = parameter::parameters(&model)
+        .into_iter()
+        .find(|p| (p.name.contains(MARK) || is_head(&p.name)) && !tensors.contains_key(&p.name));
+    if let Some(info) = missing {
+        let tensor = info.name;
+        return Err(HubError::Missing { path, tensor }.into());
+    }
+    let model =
+        parameter::assign(model, tensors).map_err(|source| HubError::Parameter { path, source })?;
+    Ok(model)
 }
 
 /// A model with an adaptation on it: what is attached is fresh, and what the method trains is trainable.

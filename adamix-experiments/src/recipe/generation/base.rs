@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use adamix_core::parameter;
 use adamix_data::Tokenizer;
 use adamix_data::nlg::Corpus;
 use adamix_keys::Key;
@@ -11,11 +10,11 @@ use adamix_models::hub::adapter::{self, AdapterConfig};
 use adamix_models::hub::peft::Setting;
 use adamix_models::hub::{HubError, Layout, StoredAdapter, Weights, affine_modules};
 use adamix_models::site::Adaptable;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use burn::tensor::Device;
 
 use super::super::adapted::Adapted;
-use super::super::base::{adapt, stored};
+use super::super::base::{adapt, stored, wearing};
 use crate::config::RunConfig;
 use crate::embedded;
 
@@ -107,22 +106,7 @@ impl DecoderBase {
             return Err(error.into());
         }
         let model = self.plain(device)?;
-        let model = (model.attach(&config.attachments, 0, Key::new(0), device))
-            .with_context(|| folder.display().to_string())?;
-        // Parameters of the base that were trained are in the file too.
-        let model = parameter::set_trainable(model, |info| {
-            info.trainable || tensors.contains_key(&info.name)
-        });
-        let path = folder.join(adapter::TENSORS);
-        let missing = parameter::parameters(&model)
-            .into_iter()
-            .find(|p| p.trainable && !tensors.contains_key(&p.name));
-        if let Some(info) = missing {
-            let tensor = info.name;
-            return Err(HubError::Missing { path, tensor }.into());
-        }
-        let model = parameter::assign(model, tensors)
-            .map_err(|source| HubError::Parameter { path, source })?;
+        let model = wearing(model, folder, &config, tensors, device)?;
         Ok((Adapted::new(model), config))
     }
 
