@@ -245,6 +245,7 @@ fn overrides_are_for_the_sites_that_they_name() {
         &nowhere,
     ];
     assert!(refused(&words).contains("`layer.7.output`, bank `up`"));
+    assert!(!failed.exists());
     let soup = overrides("sites=\"*\", rule=\"greedy-soup\"");
     let words = ["merge", text(&run), "--out", text(&never), "--set", &soup];
     assert!(refused(&words).contains("whole models"));
@@ -408,4 +409,40 @@ fn decoders_merge_too() {
         let far = number(&measured, &["metrics", "loss"]) - number(&report, &["merged", "loss"]);
         assert!(far.abs() < 1e-4, "{rule}: {measured} {report}");
     }
+}
+
+#[test]
+fn rules_are_compared_side_by_side() {
+    let fixture = Fixture::new();
+    let run = train(
+        &fixture.config(),
+        fixture.path("run"),
+        &["schedule.max_steps=4", "adaptation.initializer_range=0.5"],
+    );
+    let rules = ["uniform", "product-svd", "fisher"];
+    let named = rules.iter().flat_map(|rule| ["--rule", rule]);
+    let words: Vec<&str> = ["merge", text(&run)].into_iter().chain(named).collect();
+    let all = json(&words);
+    let [uniform, fisher, svd] = all.as_array().unwrap().as_slice() else {
+        panic!("{all}");
+    };
+    // GELU stands between these modules' sides: there is no product to decompose.
+    assert_eq!(svd["merging"]["rule"], "product-svd");
+    assert!(svd["refused"].as_str().unwrap().contains("linear"), "{svd}");
+    assert!(uniform.get("gathered").is_none());
+    for (rule, beside) in [("uniform", uniform), ("fisher", fisher)] {
+        let mut alone = merge(&[&run], rule, &fixture.path(rule), &[]);
+        alone.as_object_mut().unwrap().remove("out");
+        assert_eq!(&alone, beside);
+    }
+    let printed = adamix(&words).assert().success().get_output().clone();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert!(printed.contains("product-svd\n  refused: "), "{printed}");
+
+    let out = fixture.path("never");
+    let line = refused(&[&words[..], &["--out", text(&out)]].concat());
+    assert!(line.contains("takes the result of one --rule"), "{line}");
+    let unknown = refused(&[&words[..], &["--rule", "psychic"]].concat());
+    assert!(unknown.contains("psychic"), "{unknown}");
+    assert!(!out.exists());
 }

@@ -17,15 +17,15 @@ use serde::Serialize;
 use super::show;
 use crate::config::{self, Merging, RunConfig};
 use crate::merge::{
-    Candidates, ClassificationRows, Comparison, Found, Gatherer, GenerationRows, Rows, compare,
-    needs_rows, part,
+    Candidates, ClassificationRows, Comparison, Distance, Found, Gatherer, GenerationRows, Rows,
+    compare, needs_rows, part,
 };
 use crate::recipe::generation::{DecoderBase, GenerationData};
-use crate::recipe::{Base, TaskData};
+use crate::recipe::{Adapted, Base, TaskData};
 use crate::run::{Metrics, RunFolder};
 
 /// Merge the experts of a run by any rule, or several runs into one, and say how far the result is from the
-/// ensemble.
+/// ensemble; or compare rules.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 One run: its experts become one module a site. Several runs of one shape: each is merged by its own rule first, then the
@@ -34,11 +34,13 @@ of the training split fisher, regmean, greedy-soup and learned-soup. Their optio
 of the [merging] table. The rows are those that input.kept_for_merging kept from training; of a run that kept none they are rows
 that it was trained on, which is said. The development split is for the report only.
 The new folder is one that `predict --adapter`, `evaluate --adapter`, `generate --adapter` and `export` take; merge.json in
-it is the report.
+it is the report. Without --out nothing is written: several --rule are then compared, and one that cannot merge these runs
+(product-svd wants linear modules) says why.
 
 Examples:
   adamix merge runs/mrpc --rule ties --set merging.options.density=0.3 --out ties
   adamix merge runs/mrpc --rule regmean --out regmean --json
+  adamix merge runs/mrpc --rule uniform --rule ties --rule fisher
   adamix merge runs/mrpc --set 'merging.overrides=[{sites=\"layer.0.*\", bank=\"down\", rule=\"dare\"}]' --out mixed
   adamix merge runs/seed-1 runs/seed-2 runs/seed-3 --rule greedy-soup --out soup
   adamix evaluate runs/mrpc --adapter ties")]
@@ -46,12 +48,12 @@ pub struct Merge {
     /// The runs' folders.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// The new folder.
+    /// The new folder; without it the merged model is only compared.
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// The rule; without it, that of the (first) run.
+    out: Option<PathBuf>,
+    /// The rule; without it, that of the (first) run. May be given often without --out.
     #[arg(long, value_name = "NAME")]
-    rule: Option<String>,
+    rule: Vec<String>,
     /// Change a key of the [merging] table, such as merging.options.density=0.3; may be given often.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -91,10 +93,23 @@ impl State {
     }
 }
 
-/// `merge.json`.
+/// What became of a rule.
 #[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Merged(Box<Report>),
+    Refused {
+        runs: Vec<PathBuf>,
+        merging: Merging,
+        refused: String,
+    },
+}
+
+/// `merge.json`.
+#[derive(Clone, Debug, Serialize)]
 struct Report {
-    out: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out: Option<PathBuf>,
     runs: Vec<PathBuf>,
     /// The `[merging]` table.
     merging: Merging,
@@ -120,14 +135,26 @@ struct Part {
 struct Runs {
     folders: Vec<RunFolder>,
     configs: Vec<RunConfig>,
-    merging: Merging,
+    /// One a rule.
+    mergings: Vec<Merging>,
+}
+
+/// The examples of a task.
+struct Splits<'a, T> {
+    kept: &'a [T],
+    train: &'a [T],
+    dev: &'a [T],
 }
 
 impl Merge {
     pub fn run(self) -> Result<()> {
-        let occupied = (self.out.read_dir()).is_ok_and(|mut entries| entries.next().is_some());
-        let out = self.out.display();
-        ensure!(!occupied, "{out}: not empty; choose another --out");
+        if let Some(out) = &self.out {
+            let occupied = (out.read_dir()).is_ok_and(|mut entries| entries.next().is_some());
+            let out = out.display();
+            ensure!(!occupied, "{out}: not empty; choose another --out");
+            let count = self.rule.len();
+            ensure!(count < 2, "{out}: --out takes the result of one --rule");
+        }
         let folders: Vec<RunFolder> =
             (self.runs.iter().map(|path| RunFolder::open(path))).collect::<Result<_>>()?;
         let configs: Vec<RunConfig> =
@@ -143,86 +170,165 @@ impl Merge {
                 self.runs[0].display()
             );
         }
+        let mergings = if self.rule.is_empty() {
+            vec![merging(&configs[0], None, &self.set)?]
+        } else {
+            let of = |rule: &String| merging(&configs[0], Some(rule), &self.set);
+            self.rule.iter().map(of).collect::<Result<_>>()?
+        };
         let runs = Runs {
-            merging: merging(&configs[0], self.rule.as_deref(), &self.set)?,
+            mergings,
             folders,
             configs,
         };
         let device = crate::device::open(&self.device)?.autodiff();
-        let report = match runs.configs[0].corpus() {
+        let outcomes = match runs.configs[0].corpus() {
             Some(corpus) => self.decoder(&runs, corpus, &device)?,
             None => self.encoder(&runs, &device)?,
         };
-        if self.json {
-            return show::json(&report);
+        match outcomes.as_slice() {
+            [Outcome::Merged(report)] if self.json => show::json(report),
+            [Outcome::Merged(report)] => report.say(),
+            all if self.json => show::json(&all),
+            all => say_all(all),
         }
-        report.say()
     }
 
-    fn encoder(&self, runs: &Runs, device: &Device) -> Result<Report> {
+    fn encoder(&self, runs: &Runs, device: &Device) -> Result<Vec<Outcome>> {
         let config = &runs.configs[0];
         let base = match &self.model {
             Some(folder) => Base::open(folder)?,
             None => Base::open(&config.model_folder()?)?,
         };
         let data = TaskData::load(config)?;
-        let open = |run: &RunFolder| base.with_adapter(&run.file(self.state.adapter()), device);
-        let loaded = (runs.folders.iter().map(open)).collect::<Result<Vec<_>>>()?;
-        let models = loaded.iter().map(|(adapted, _)| adapted.model.clone());
-        let candidates = runs.candidates(models.collect())?;
-        let description = one_description(loaded.iter().map(|(_, description)| description))?;
-        let rows = |examples| ClassificationRows::new(&base, &data, config, examples);
-        let (held, told) = self.held(runs, &data.kept, &data.train);
-        let held = held.map(rows).transpose()?;
-        let dev = rows(data.dev.clone())?;
-        let (model, report) = self.merge(runs, &candidates, held.as_ref(), told, &dev)?;
-        self.save(&report, |path| {
-            loaded[0]
-                .0
-                .with_model(model)
-                .save_served(path, &description, &base)
-        })?;
-        Ok(report)
+        let splits = Splits {
+            kept: &data.kept,
+            train: &data.train,
+            dev: &data.dev,
+        };
+        self.merge(
+            runs,
+            |run| base.with_adapter(run, device),
+            &splits,
+            |examples| ClassificationRows::new(&base, &data, config, examples),
+            |adapted, path, description| adapted.save_served(path, description, &base),
+        )
     }
 
-    fn decoder(&self, runs: &Runs, corpus: Corpus, device: &Device) -> Result<Report> {
+    fn decoder(&self, runs: &Runs, corpus: Corpus, device: &Device) -> Result<Vec<Outcome>> {
         let config = &runs.configs[0];
         let base = match &self.model {
             Some(folder) => DecoderBase::open(folder)?,
             None => DecoderBase::open(&config.model_folder()?)?,
         };
         let data = GenerationData::load(config, corpus)?;
-        let open = |run: &RunFolder| base.with_adapter(&run.file(self.state.adapter()), device);
-        let loaded = (runs.folders.iter().map(open)).collect::<Result<Vec<_>>>()?;
+        let splits = Splits {
+            kept: &data.kept,
+            train: &data.train,
+            dev: &data.dev,
+        };
+        self.merge(
+            runs,
+            |run| base.with_adapter(run, device),
+            &splits,
+            |pairs| GenerationRows::new(&base, pairs, config.input.max_length),
+            |adapted, path, description| adapted.save_served(path, description, &base),
+        )
+    }
+
+    /// Opens the runs, merges them by every rule, compares, and writes the one result that is wanted.
+    fn merge<R: Rows, T: Clone>(
+        &self,
+        runs: &Runs,
+        open: impl Fn(&Path) -> Result<(Adapted<R::Model>, AdapterConfig)>,
+        splits: &Splits<'_, T>,
+        rows: impl Fn(Vec<T>) -> Result<R>,
+        save: impl FnOnce(&Adapted<R::Model>, &Path, &AdapterConfig) -> Result<()>,
+    ) -> Result<Vec<Outcome>> {
+        let adapters = runs
+            .folders
+            .iter()
+            .map(|run| run.file(self.state.adapter()));
+        let loaded = (adapters.map(|path| open(&path))).collect::<Result<Vec<_>>>()?;
         let models = loaded.iter().map(|(adapted, _)| adapted.model.clone());
         let candidates = runs.candidates(models.collect())?;
         let description = one_description(loaded.iter().map(|(_, description)| description))?;
-        let rows = |pairs| GenerationRows::new(&base, pairs, config.input.max_length);
-        let (held, told) = self.held(runs, &data.kept, &data.train);
-        let held = held.map(rows).transpose()?;
-        let dev = rows(data.dev.clone())?;
-        let (model, report) = self.merge(runs, &candidates, held.as_ref(), told, &dev)?;
-        self.save(&report, |path| {
-            loaded[0]
-                .0
-                .with_model(model)
-                .save_served(path, &description, &base)
-        })?;
-        Ok(report)
+        let (held, gathered) = self.held(runs, splits);
+        let held = held.map(&rows).transpose()?;
+        let dev = rows(splits.dev.to_vec())?;
+
+        let config = &runs.configs[0];
+        let progress = show::progress();
+        progress.set_message("rows");
+        let watch = |rows| progress.inc(rows);
+        let gatherer = Gatherer {
+            candidates: &candidates,
+            rows: held.as_ref(),
+            batch_size: config.evaluation.batch_size,
+            key: Key::new(config.seed).purpose("merging"),
+            watch: &watch,
+            found: RefCell::default(),
+        };
+        let (mut models, mut merged, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        for merging in &runs.mergings {
+            let rule = gatherer.rule(merging)?;
+            match candidates.merged(rule.as_ref()) {
+                Ok(model) => {
+                    models.push(model);
+                    merged.push((merging.clone(), gatherer.found.take()));
+                }
+                Err(error) if runs.mergings.len() > 1 => refused.push(Outcome::Refused {
+                    runs: self.runs.clone(),
+                    merging: merging.clone(),
+                    refused: format!("{error:#}"),
+                }),
+                Err(error) => return Err(error),
+            }
+        }
+        let policy = config.routing.policy()?;
+        let routed = (runs.folders.len() == 1 && policy.native_inference() != Inference::Merged)
+            .then_some(policy.as_ref() as &dyn RoutingPolicy);
+        let size = config.evaluation.batch_size;
+        let compared = compare(&candidates, &models, routed, &dev, size, &watch)?;
+        progress.finish_and_clear();
+        let reports =
+            (merged.into_iter().zip(compared)).map(|((merging, found), comparison)| Report {
+                out: self.out.clone(),
+                runs: self.runs.clone(),
+                gathered: gathered.filter(|_| needs_rows(&merging)),
+                merging,
+                found,
+                comparison,
+            });
+        let reports: Vec<Report> = reports.collect();
+        if let (Some(out), Some(model), [report]) = (&self.out, models.pop(), reports.as_slice()) {
+            write::folder(out, |path| {
+                save(&loaded[0].0.with_model(model), path, &description)?;
+                let json = serde_json::to_string_pretty(report)? + "\n";
+                anyhow::Ok(write::atomic(&path.join("merge.json"), json.as_bytes())?)
+            })?;
+        }
+        let reports = reports
+            .into_iter()
+            .map(|report| Outcome::Merged(Box::new(report)));
+        Ok(reports.chain(refused).collect())
     }
 
     /// The rows that rules look at, where one does.
     fn held<T: Clone>(
         &self,
         runs: &Runs,
-        held: &[T],
-        train: &[T],
+        splits: &Splits<'_, T>,
     ) -> (Option<Vec<T>>, Option<Part>) {
-        if !needs_rows(&runs.merging) {
+        if !runs.mergings.iter().any(needs_rows) {
             return (None, None);
         }
-        let trained_on = held.is_empty();
-        let from = if trained_on { train } else { held };
+        let trained_on = splits.kept.is_empty();
+        let from = if trained_on {
+            splits.train
+        } else {
+            splits.kept
+        };
         let key = Key::new(0).purpose("rows of merging");
         let chosen = part(from.len(), self.rows, key).into_iter();
         let rows: Vec<T> = chosen.map(|i| from[i].clone()).collect();
@@ -231,53 +337,6 @@ impl Merge {
             trained_on,
         };
         (Some(rows), Some(told))
-    }
-
-    fn merge<R: Rows>(
-        &self,
-        runs: &Runs,
-        candidates: &Candidates<R::Model>,
-        held: Option<&R>,
-        gathered: Option<Part>,
-        dev: &R,
-    ) -> Result<(R::Model, Report)> {
-        let config = &runs.configs[0];
-        let progress = show::progress();
-        progress.set_message("rows");
-        let watch = |rows| progress.inc(rows);
-        let gatherer = Gatherer {
-            candidates,
-            rows: held,
-            batch_size: config.evaluation.batch_size,
-            key: Key::new(config.seed).purpose("merging"),
-            watch: &watch,
-            found: RefCell::default(),
-        };
-        let rule = gatherer.rule(&runs.merging)?;
-        let model = candidates.merged(rule.as_ref())?;
-        let policy = config.routing.policy()?;
-        let routed = (runs.folders.len() == 1 && policy.native_inference() != Inference::Merged)
-            .then_some(policy.as_ref() as &dyn RoutingPolicy);
-        let size = config.evaluation.batch_size;
-        let comparison = compare(candidates, &model, routed, dev, size, &watch)?;
-        progress.finish_and_clear();
-        let report = Report {
-            out: self.out.clone(),
-            runs: self.runs.clone(),
-            merging: runs.merging.clone(),
-            found: gatherer.found.into_inner(),
-            gathered,
-            comparison,
-        };
-        Ok((model, report))
-    }
-
-    fn save(&self, report: &Report, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        write::folder(&self.out, |path| {
-            fill(path)?;
-            let json = serde_json::to_string_pretty(report)? + "\n";
-            anyhow::Ok(write::atomic(&path.join("merge.json"), json.as_bytes())?)
-        })
     }
 }
 
@@ -296,7 +355,9 @@ impl Runs {
                 });
             Candidates::of_runs(merged.collect::<Result<_>>()?)
         }?;
-        self.merging.check_banks(&candidates.mixture.banks())?;
+        for merging in &self.mergings {
+            merging.check_banks(&candidates.mixture.banks())?;
+        }
         Ok(candidates)
     }
 }
@@ -331,16 +392,19 @@ fn one_description<'a>(all: impl Iterator<Item = &'a AdapterConfig>) -> Result<A
 
 impl Report {
     fn say(&self) -> Result<()> {
-        let count = self.comparison.experts.len();
-        let what = match self.runs.as_slice() {
-            [run] => format!("{count} experts of {}", run.display()),
-            _ => format!("{count} runs"),
-        };
+        let out = (self.out.as_ref()).map(|out| format!(" -> {}", out.display()));
         say!(
-            "{what}, merged by `{}` -> {}",
+            "{}, merged by `{}`{}",
+            what(&self.runs, &self.comparison),
             self.merging.rule,
-            self.out.display()
+            out.unwrap_or_default()
         )?;
+        self.say_data()?;
+        comparison(&self.comparison)
+    }
+
+    /// What data the rule has seen, and what it found.
+    fn say_data(&self) -> Result<()> {
         if let Some(part) = self.gathered {
             let note = if part.trained_on {
                 "the runs were trained on them; input.kept_for_merging keeps some"
@@ -355,21 +419,52 @@ impl Report {
         for found in &self.found {
             say!("  found {}", serde_json::to_string(found)?)?;
         }
-        comparison(&self.comparison)
+        Ok(())
     }
+}
+
+fn what(runs: &[PathBuf], found: &Comparison) -> String {
+    match runs {
+        [run] => format!("{} experts of {}", found.experts.len(), run.display()),
+        _ => format!("{} runs", runs.len()),
+    }
+}
+
+/// Rules beside each other, in a few lines each.
+fn say_all(outcomes: &[Outcome]) -> Result<()> {
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Merged(report) => {
+                let found = &report.comparison;
+                say!(
+                    "{}\n  {}\n  of the ensemble ({}): {}",
+                    report.merging.rule,
+                    show::metrics(&found.merged),
+                    show::metrics(&found.ensemble),
+                    distance(&found.distance)
+                )?;
+                report.say_data()?;
+            }
+            Outcome::Refused {
+                merging, refused, ..
+            } => say!("{}\n  refused: {refused}", merging.rule)?,
+        }
+    }
+    Ok(())
+}
+
+fn distance(distance: &Distance) -> String {
+    let agreement = distance.agreement.map(|a| format!("; agreement {a:.4}"));
+    format!(
+        "logits differ by {:.4} (root mean square), {:.4} at most{}",
+        distance.logits,
+        distance.largest,
+        agreement.unwrap_or_default()
+    )
 }
 
 /// A comparison in a few lines.
 pub(super) fn comparison(found: &Comparison) -> Result<()> {
-    let distance = |distance: &crate::merge::Distance| {
-        let agreement = distance.agreement.map(|a| format!("; agreement {a:.4}"));
-        format!(
-            "logits differ by {:.4} (root mean square), {:.4} at most{}",
-            distance.logits,
-            distance.largest,
-            agreement.unwrap_or_default()
-        )
-    };
     let scores = |name: &str, metrics: &Metrics| say!("  {name:<10} {}", show::metrics(metrics));
     scores("merged", &found.merged)?;
     scores("ensemble", &found.ensemble)?;

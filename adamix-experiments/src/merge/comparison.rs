@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use serde::Serialize;
 
 use super::candidates::Candidates;
-use super::rows::{Rows, Tally};
+use super::rows::{Answer, Rows, Tally};
 use crate::run::Metrics;
 
 /// How far one model's logits are from another's, over answers (rows, or predicted tokens).
@@ -43,26 +43,25 @@ pub struct Comparison {
     pub routed: Option<(Metrics, Distance)>,
 }
 
-/// Compares on all rows. `routed` is the policy that the experts were trained with, where it is not meant to be
-/// merged.
+/// Compares merged models of one mixture on all rows, the experts answering once. `routed` is the policy that the
+/// experts were trained with, where it is not meant to be merged.
 ///
 /// # Errors
 /// If a row cannot be answered.
 pub fn compare<R: Rows>(
     candidates: &Candidates<R::Model>,
-    merged: &R::Model,
+    merged: &[R::Model],
     routed: Option<&dyn RoutingPolicy>,
     rows: &R,
     batch_size: usize,
     watch: &dyn Fn(u64),
-) -> Result<Comparison> {
+) -> Result<Vec<Comparison>> {
     let experts: Vec<R::Model> = candidates.experts.iter().map(Module::valid).collect();
     let mixture = candidates.mixture.valid();
     let mut tallies = vec![Tally::default(); experts.len()];
-    let (mut of_merged, mut of_ensemble, mut of_routed) =
-        (Tally::default(), Tally::default(), Tally::default());
-    let (mut from_ensemble, mut from_routed) = (Sums::default(), Sums::default());
-    let mut variance = 0.0;
+    let (mut of_ensemble, mut of_routed) = (Tally::default(), Tally::default());
+    let mut found = vec![Found::default(); merged.len()];
+    let (mut variance, mut values) = (0.0, 0);
     for batch in rows.batches(batch_size) {
         let mut logits = Vec::new();
         for (expert, tally) in experts.iter().zip(&mut tallies) {
@@ -75,29 +74,50 @@ pub fn compare<R: Rows>(
             .map(|own| sum((own - ensemble.clone()).square()))
             .sum::<f64>()
             / experts.len() as f64;
-        let answer = rows.answer(merged, &batch, None)?;
-        rows.count_in(&mut of_ensemble, &batch, ensemble.clone(), &answer.targets);
-        from_ensemble.add(answer.logits.clone(), ensemble);
-        if let Some(policy) = routed {
-            let native = rows.answer(&mixture, &batch, Some(policy))?;
-            from_routed.add(answer.logits.clone(), native.logits.clone());
-            rows.count_in(&mut of_routed, &batch, native.logits, &answer.targets);
+        values += ensemble.dims().iter().product::<usize>();
+        let native =
+            (routed.map(|policy| rows.answer(&mixture, &batch, Some(policy)))).transpose()?;
+        if let Some(Answer { logits, targets }) = &native {
+            rows.count_in(&mut of_routed, &batch, logits.clone(), targets);
         }
-        rows.count_in(&mut of_merged, &batch, answer.logits, &answer.targets);
+        for (at, (model, own)) in merged.iter().zip(&mut found).enumerate() {
+            let Answer { logits, targets } = rows.answer(model, &batch, None)?;
+            if at == 0 {
+                rows.count_in(&mut of_ensemble, &batch, ensemble.clone(), &targets);
+            }
+            own.from_ensemble.add(logits.clone(), ensemble.clone());
+            if let Some(native) = &native {
+                own.from_routed.add(logits.clone(), native.logits.clone());
+            }
+            rows.count_in(&mut own.tally, &batch, logits, &targets);
+        }
         watch(batch.len() as u64);
     }
-    Ok(Comparison {
-        answers: from_ensemble.answers,
-        expert_variance: variance / from_ensemble.values.max(1) as f64,
-        distance: from_ensemble.distance(),
-        merged: rows.metrics(of_merged),
-        ensemble: rows.metrics(of_ensemble),
-        experts: tallies
-            .into_iter()
-            .map(|tally| rows.metrics(tally))
-            .collect(),
-        routed: routed.map(|_| (rows.metrics(of_routed), from_routed.distance())),
-    })
+    let ensemble = rows.metrics(of_ensemble);
+    let experts: Vec<Metrics> = (tallies.into_iter())
+        .map(|tally| rows.metrics(tally))
+        .collect();
+    let native = routed.map(|_| rows.metrics(of_routed));
+    Ok(found
+        .into_iter()
+        .map(|own| Comparison {
+            answers: own.from_ensemble.answers,
+            expert_variance: variance / values.max(1) as f64,
+            distance: own.from_ensemble.distance(),
+            merged: rows.metrics(own.tally),
+            ensemble: ensemble.clone(),
+            experts: experts.clone(),
+            routed: (native.clone()).map(|metrics| (metrics, own.from_routed.distance())),
+        })
+        .collect())
+}
+
+/// What is counted of one merged model.
+#[derive(Clone, Debug, Default)]
+struct Found {
+    tally: Tally,
+    from_ensemble: Sums,
+    from_routed: Sums,
 }
 
 /// How far two models with one module a site are apart.
@@ -119,7 +139,7 @@ pub fn distance<R: Rows>(
 }
 
 /// Sums over batches.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Sums {
     squares: f64,
     largest: f64,

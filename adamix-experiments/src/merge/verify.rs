@@ -1,6 +1,7 @@
 //! What merging a run loses: where it is exact, and how much it is off where it is not.
 
 use std::collections::BTreeMap;
+use std::slice;
 use std::sync::{Mutex, PoisonError};
 
 use adamix_core::adaptation::Adaptation;
@@ -87,12 +88,14 @@ pub fn verify<R: Rows>(
         .sums
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
+    let one = slice::from_ref(&merged);
+    let mut compared = compare(candidates, one, routed, rows, batch_size, watch)?;
     let sites = scale.mixtures.iter().zip(&scale.merged);
     let sites = sites.map(|(mixture, merged)| report(mixture, merged, sums.get(&mixture.module)));
     Ok(Verification {
         banks: banks(&mixture, &merged),
         sites: sites.collect(),
-        model: compare(candidates, &merged, routed, rows, batch_size, watch)?,
+        model: compared.remove(0),
     })
 }
 

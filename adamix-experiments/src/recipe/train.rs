@@ -48,6 +48,8 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     let data = TaskData::load(config)?;
     // What does not fit is found before a folder is begun.
     Prompted::of(config, &data.task, &base)?;
+    let adapted = base.adapted(config, &data.task, &device)?;
+    let rule = config.merging.rule_for(&adapted.model)?;
     let identity = Identity::new(config, &base.hash, &data.hash);
     let path = out.map_or_else(|| Path::new("runs").join(&identity.id), Path::to_owned);
     let (folder, mut store) = match RunFolder::start(&path, config, &identity)? {
@@ -63,7 +65,6 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
 
     let max_length = base.longest_input(config);
     let train_tokens = base.read(config, &data.task, &data.train)?;
-    let adapted = base.adapted(config, &data.task, &device)?;
     let description = adapted.describe(config, &base, &data.task, false)?;
     if !folder
         .file("adapter/initial")
@@ -74,7 +75,6 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     }
 
     let policy = config.routing.policy()?;
-    let rule = config.merging.rule_for(&adapted.model)?;
     let trainer = Trainer {
         config,
         encoder: &base.config.clone().with_dropout(config.backbone.dropout),

@@ -1,14 +1,12 @@
 #!/usr/bin/env python3
-"""The tables of README.md: means over seeds with 95 % intervals (Student's t), from records alone.
+"""The tables of README.md: means over seeds with 95 % intervals (Student's t), from the records that queue.sh leaves.
 
-    tables.py policies RUNS           every whole run of a folder as its policy runs it, and merged (`adamix evaluate`)
-    tables.py merging merging.jsonl   every rule: score, distance from the ensemble, agreement
+    tables.py policies RUNS...   every run with native.json and merged.json
+    tables.py merging RUNS...    every run with merging.json, one table a task: score, distance from the ensemble
 """
 
 import json
 import math
-import os
-import subprocess
 import sys
 import tomllib
 from collections import defaultdict
@@ -31,38 +29,54 @@ def row(cells):
     print("| " + " | ".join(cells) + " |")
 
 
+def configs(stores, record):
+    """Config and record of every run that has one."""
+    for file in sorted(file for store in stores for file in Path(store).glob(f"*/{record}.json")):
+        yield file.parent, tomllib.loads((file.parent / "run.toml").read_text()), json.loads(file.read_text())
+
+
 def policies(stores):
-    program = os.environ.get("ADAMIX", "target/release/adamix")
     found = defaultdict(lambda: defaultdict(list))
-    folders = (result.parent for store in stores for result in sorted(Path(store).glob("*/result.json")))
-    for folder in folders:
-        policy = tomllib.loads((folder / "run.toml").read_text()).get("routing", {}).get("policy", "stochastic")
-        for mode in ("native", "merged"):
-            call = [program, "evaluate", folder, "--state", "last", "--inference", mode, "--json"]
-            metrics = json.loads(subprocess.run(call, check=True, capture_output=True).stdout)["metrics"]
+    for mode in ("native", "merged"):
+        for _, config, record in configs(stores, mode):
             for name in ("accuracy", "f1"):
-                found[policy][mode, name].append(metrics[name])
+                found[config["routing"]["policy"]][mode, name].append(record["metrics"][name])
     row(["policy", "seeds", "native accuracy", "native F1", "merged accuracy", "merged F1"])
     row(["---"] * 6)
-    for policy, columns in found.items():
-        seeds = len(columns["native", "accuracy"])
+    for policy, columns in sorted(found.items()):
+        seeds = len(columns["merged", "accuracy"])
         row([policy, str(seeds), *(interval(columns[m, n]) for m in ("native", "merged") for n in ("accuracy", "f1"))])
 
 
-def merging(files):
-    found = defaultdict(lambda: defaultdict(list))
-    for file in files:
-        for line in Path(file).read_text().splitlines():
-            report = json.loads(line)
-            columns = found[report["merging"]["rule"]]
-            columns["accuracy"].append(report["merged"]["accuracy"])
-            columns["ensemble"].append(report["ensemble"]["accuracy"])
+# The metric that a task is told by.
+SCORE = {"mrpc": "accuracy", "rte": "accuracy", "stsb": "pearson"}
+
+
+def merging(stores):
+    tasks = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    refused = {}
+    for _, config, rules in configs(stores, "merging"):
+        name = SCORE[config["task"]]
+        for report in rules:
+            rule = report["merging"]["rule"]
+            if "refused" in report:
+                refused[rule] = report["refused"]
+                continue
+            columns = tasks[config["task"]][rule]
+            columns["merged"].append(report["merged"][name])
+            columns["ensemble"].append(report["ensemble"][name])
             columns["logits"].append(report["distance"]["logits"])
-            columns["agreement"].append(report["distance"]["agreement"])
-    row(["rule", "runs", "accuracy", "of the ensemble", "distance of the logits", "agreement"])
-    row(["---"] * 6)
-    for rule, columns in found.items():
-        row([rule, str(len(columns["accuracy"])), *map(interval, columns.values())])
+            agreement = report["distance"]["agreement"]
+            columns["agreement"].append(math.nan if agreement is None else agreement)
+    for task, rules in sorted(tasks.items()):
+        print(f"{task}, {SCORE[task]}:\n")
+        row(["rule", "runs", "merged", "ensemble", "distance of the logits", "agreement"])
+        row(["---"] * 6)
+        for rule, columns in rules.items():
+            row([rule, str(len(columns["merged"])), *map(interval, columns.values())])
+        print()
+    for rule, why in refused.items():
+        print(f"`{rule}` refused: {why}")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,9 @@ pub fn train(
     let device = crate::device::open(&sitting.device)?.autodiff();
     let base = DecoderBase::open(&config.model_folder()?)?;
     let data = GenerationData::load(config, corpus)?;
+    // What does not fit is found before a folder is begun.
+    let adapted = base.adapted(config, &device)?;
+    let rule = config.merging.rule_for(&adapted.model)?;
     let identity = Identity::new(config, &base.hash, &data.hash);
     let path = out.map_or_else(|| Path::new("runs").join(&identity.id), Path::to_owned);
     let (folder, mut store) = match RunFolder::start(&path, config, &identity)? {
@@ -57,7 +60,6 @@ pub fn train(
     let max_length = base.max_length(config.input.max_length);
     let completions = encode(&base.tokenizer, &data.train, max_length)?;
     let held = encode(&base.tokenizer, &data.dev, max_length)?;
-    let adapted = base.adapted(config, &device)?;
     let description = adapted.describe(config, &base, corpus, false);
     let initial = folder.file("adapter/initial");
     if !initial.join(adapter::CONFIG).is_file() {
@@ -65,7 +67,6 @@ pub fn train(
     }
 
     let policy = config.routing.policy()?;
-    let rule = config.merging.rule_for(&adapted.model)?;
     let inference = config
         .evaluation
         .inference
