@@ -288,13 +288,17 @@ impl Store {
         optimizer.set_moments(moments);
         let model =
             parameter::assign(model.clone(), values).with_context(|| path.display().to_string())?;
+        let best = self.kept(commit.best)?;
+        let last = self.kept(commit.last)?;
+        // A program that was killed while it swept left something.
+        self.sweep(&commit.tensors);
         Ok(Saved {
             model,
             state: State {
                 position: commit.position,
                 clocks: commit.clocks,
-                best: self.kept(commit.best)?,
-                last: self.kept(commit.last)?,
+                best,
+                last,
                 usage: commit.usage,
                 average: (commit.average)
                     .map(|(decay, steps)| Average::resume(decay, steps, averages)),

@@ -7,6 +7,7 @@ mod certainty;
 mod classification;
 mod data;
 mod driver;
+mod ending;
 mod evaluate;
 pub mod generation;
 mod identity;

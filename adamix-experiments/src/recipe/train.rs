@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use adamix_core::optimizer::AdamW;
-use adamix_models::hub::{adapter, fault, write};
 use adamix_models::site::Adaptable;
 use anyhow::Result;
 
@@ -13,6 +12,7 @@ use super::base::Base;
 use super::classification::{Classification, Measure};
 use super::data::TaskData;
 use super::driver::Driver;
+use super::ending::{Ending, Told};
 use super::generation;
 use super::prompted::Prompted;
 use super::sitting::Sitting;
@@ -66,13 +66,16 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     let max_length = base.longest_input(config);
     let train_tokens = base.read(config, &data.task, &data.train)?;
     let description = adapted.describe(config, &base, &data.task, false)?;
-    if !folder
-        .file("adapter/initial")
-        .join(adapter::CONFIG)
-        .is_file()
-    {
-        adapted.save(&folder.file("adapter/initial"), &description)?;
-    }
+    let merged = adapted.describe(config, &base, &data.task, true)?;
+    let ending = Ending {
+        config,
+        folder: &folder,
+        adapted: &adapted,
+        description: &description,
+        rule: rule.as_ref(),
+        serve: &|adapted, path| adapted.save_served(path, &merged, &base),
+    };
+    ending.initial()?;
 
     let policy = config.routing.policy()?;
     let trainer = Trainer {
@@ -100,68 +103,23 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     };
     let finished = driver.run(AdamW::new(config.optimizer.adamw()), started)?;
 
-    let finishing = Instant::now();
-    let merged_description = adapted.describe(config, &base, &data.task, true)?;
-    let best = finished.best.expect("the first epoch is the best so far");
-    let mut measured = Vec::new();
-    for (name, state) in [("best", best), ("last", finished.last)] {
-        let adapted = adapted.with_values(state.values)?;
-        adapted.save(&folder.file(&format!("adapter/{name}")), &description)?;
-        fault::point("adapter");
-        let merged = adapted.with_model(adapted.model.merged(rule.as_ref())?);
-        merged.save_served(
-            &folder.file(&format!("merged/{name}")),
-            &merged_description,
-            &base,
-        )?;
+    let floor = config.evaluation.regression_floor;
+    let states = ending.states(finished, &trainer.sites, |name, _, predictions| {
         let lines = folder.lines(&format!("predictions/{name}.jsonl"))?;
-        state
-            .predictions
-            .write(&data.task, config.evaluation.regression_floor, lines)?;
-        measured.push(state.measured);
-    }
-    let last = measured.pop().expect("two states");
-    let best = measured.pop().expect("two states");
-    crate::plot::learning_curve(&folder)?;
-    if trainer.sites.iter().any(|site| site.down.max(site.up) > 1) {
-        let figures = serde_json::to_string_pretty(&finished.usage.figures())? + "\n";
-        write::atomic(&folder.file("routing.json"), figures.as_bytes())?;
-    }
-
-    let account = adapted.account();
-    let clocks = finished.clocks;
-    let parts = [
-        ("preparation", clocks.preparation),
-        ("training", clocks.training),
-        ("evaluation", clocks.evaluation),
-        ("finishing", finishing.elapsed().as_secs_f64()),
-    ];
-    let mut seconds: BTreeMap<String, f64> =
-        parts.map(|(name, part)| (name.to_owned(), part)).into();
-    seconds.insert("total".to_owned(), parts.iter().map(|(_, part)| part).sum());
-    let result = RunResult {
+        predictions.write(&data.task, floor, lines)
+    })?;
+    let rows = [("train", data.train.len()), ("dev", data.dev.len())];
+    let told = Told {
         identity,
         task: data.task.name.clone(),
-        method: config.adaptation.method.to_string(),
         selection: data.task.selection.name().to_owned(),
         inference: measure.inference,
-        best,
-        last,
         test: BTreeMap::new(),
-        rows: BTreeMap::from([
-            ("train".to_owned(), data.train.len()),
-            ("dev".to_owned(), data.dev.len()),
-        ]),
-        parameters: account.into(),
-        stored_bytes: account.stored_bytes(),
-        seconds,
+        rows: rows.map(|(name, count)| (name.to_owned(), count)).into(),
         device: sitting.device.clone(),
         unused_tensors: base.weights.unused(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    folder.finish(&result)?;
-    fault::point("finished");
-    store.remove()?;
+    let result = ending.result(states, told, store)?;
     Ok(Outcome {
         folder: path,
         result,

@@ -8,11 +8,11 @@ use adamix_core::optimizer::AdamW;
 use adamix_data::nlg::{Corpus, encode, prompts};
 use adamix_keys::Key;
 use adamix_models::gpt2::Gpt2;
-use adamix_models::hub::{adapter, fault, write};
 use adamix_models::site::Adaptable;
 use anyhow::Result;
 
 use super::super::driver::{Driver, Training};
+use super::super::ending::{Ending, Told};
 use super::super::plan::Plan;
 use super::super::sitting::Sitting;
 use super::super::train::Outcome;
@@ -25,7 +25,7 @@ use super::step::Trainer;
 use super::training::{SELECTION, TextGeneration};
 use crate::config::RunConfig;
 use crate::interrupt::{Interrupted, Stopped};
-use crate::run::{Identity, RunFolder, RunResult, Started, Tested};
+use crate::run::{Identity, RunFolder, Started, Tested};
 
 /// Trains, measures, decodes the test split and scores it; see [`super::super::train`].
 ///
@@ -61,10 +61,18 @@ pub fn train(
     let completions = encode(&base.tokenizer, &data.train, max_length)?;
     let held = encode(&base.tokenizer, &data.dev, max_length)?;
     let description = adapted.describe(config, &base, corpus, false);
-    let initial = folder.file("adapter/initial");
-    if !initial.join(adapter::CONFIG).is_file() {
-        adapted.save(&initial, &description)?;
-    }
+    let ending = Ending {
+        config,
+        folder: &folder,
+        adapted: &adapted,
+        description: &description,
+        rule: rule.as_ref(),
+        serve: &|adapted, path| {
+            let merged = adapted.describe(config, &base, corpus, true);
+            adapted.save_served(path, &merged, &base)
+        },
+    };
+    ending.initial()?;
 
     let policy = config.routing.policy()?;
     let inference = config
@@ -105,8 +113,6 @@ pub fn train(
     };
     let finished = driver.run(AdamW::new(config.optimizer.adamw()), started)?;
 
-    let finishing = Instant::now();
-    let best = finished.best.expect("the first epoch is the best so far");
     let inputs: Vec<String> = data
         .test
         .iter()
@@ -137,15 +143,7 @@ pub fn train(
         })
     };
     let mut test: BTreeMap<String, Tested> = BTreeMap::new();
-    let mut measured = Vec::new();
-    for (name, state) in [("best", best), ("last", finished.last)] {
-        let adapted = adapted.with_values(state.values)?;
-        adapted.save(&folder.file(&format!("adapter/{name}")), &description)?;
-        fault::point("adapter");
-        let merged = adapted.with_model(adapted.model.merged(rule.as_ref())?);
-        let description = merged.describe(config, &base, corpus, true);
-        merged.save_served(&folder.file(&format!("merged/{name}")), &description, &base)?;
-        measured.push(state.measured);
+    let states = ending.states(finished, &trainer.sites, |name, adapted, ()| {
         if config.generation.states.names().contains(&name) {
             let texts = generate(&adapted.model)?;
             let mut lines = folder.lines(&format!("predictions/{name}.jsonl"))?;
@@ -161,51 +159,24 @@ pub fn train(
                 test.insert(name.to_owned(), scores);
             }
         }
-    }
-    let last = measured.pop().expect("two states");
-    let best = measured.pop().expect("two states");
-    crate::plot::learning_curve(&folder)?;
-    if trainer.sites.iter().any(|site| site.down.max(site.up) > 1) {
-        let figures = serde_json::to_string_pretty(&finished.usage.figures())? + "\n";
-        write::atomic(&folder.file("routing.json"), figures.as_bytes())?;
-    }
-
-    let account = adapted.account();
-    let clocks = finished.clocks;
-    let parts = [
-        ("preparation", clocks.preparation),
-        ("training", clocks.training),
-        ("evaluation", clocks.evaluation),
-        ("finishing", finishing.elapsed().as_secs_f64()),
-    ];
-    let mut seconds: BTreeMap<String, f64> =
-        parts.map(|(name, part)| (name.to_owned(), part)).into();
-    seconds.insert("total".to_owned(), parts.iter().map(|(_, part)| part).sum());
+        Ok(())
+    })?;
     let rows = [
         ("train", data.train.len()),
         ("dev", data.dev.len()),
         ("test", data.test.len()),
     ];
-    let result = RunResult {
+    let told = Told {
         identity,
         task: corpus.name().to_owned(),
-        method: config.adaptation.method.to_string(),
         selection: SELECTION.to_owned(),
         inference,
-        best,
-        last,
         test,
         rows: rows.map(|(name, count)| (name.to_owned(), count)).into(),
-        parameters: account.into(),
-        stored_bytes: account.stored_bytes(),
-        seconds,
         device: sitting.device.clone(),
         unused_tensors: base.unused(&adapted.model),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    folder.finish(&result)?;
-    fault::point("finished");
-    store.remove()?;
+    let result = ending.result(states, told, store)?;
     Ok(Outcome {
         folder: path,
         result,
