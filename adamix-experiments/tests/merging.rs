@@ -442,6 +442,9 @@ fn rules_are_compared_side_by_side() {
     let out = fixture.path("never");
     let line = refused(&[&words[..], &["--out", text(&out)]].concat());
     assert!(line.contains("takes the result of one --rule"), "{line}");
+    let svd = ["--rule", "product-svd", "--rule", "product-svd"];
+    let none = json(&[&["merge", text(&run)], &svd[..]].concat());
+    assert!(none[0]["refused"].is_string() && none[1]["refused"].is_string());
     let unknown = refused(&[&words[..], &["--rule", "psychic"]].concat());
     assert!(unknown.contains("psychic"), "{unknown}");
     assert!(!out.exists());

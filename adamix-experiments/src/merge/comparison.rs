@@ -63,13 +63,17 @@ pub fn compare<R: Rows>(
     let mut found = vec![Found::default(); merged.len()];
     let (mut variance, mut values) = (0.0, 0);
     for batch in rows.batches(batch_size) {
-        let mut logits = Vec::new();
-        for (expert, tally) in experts.iter().zip(&mut tallies) {
-            let answer = rows.answer(expert, &batch, None)?;
+        let answers = experts
+            .iter()
+            .map(|expert| rows.answer(expert, &batch, None))
+            .collect::<Result<Vec<_>>>()?;
+        for (answer, tally) in answers.iter().zip(&mut tallies) {
             rows.count_in(tally, &batch, answer.logits.clone(), &answer.targets);
-            logits.push(answer.logits);
         }
+        let logits: Vec<Tensor<2>> = answers.iter().map(|a| a.logits.clone()).collect();
         let ensemble = mean_logits(logits.clone());
+        let targets = &answers[0].targets;
+        rows.count_in(&mut of_ensemble, &batch, ensemble.clone(), targets);
         variance += (logits.into_iter())
             .map(|own| sum((own - ensemble.clone()).square()))
             .sum::<f64>()
@@ -80,11 +84,8 @@ pub fn compare<R: Rows>(
         if let Some(Answer { logits, targets }) = &native {
             rows.count_in(&mut of_routed, &batch, logits.clone(), targets);
         }
-        for (at, (model, own)) in merged.iter().zip(&mut found).enumerate() {
+        for (model, own) in merged.iter().zip(&mut found) {
             let Answer { logits, targets } = rows.answer(model, &batch, None)?;
-            if at == 0 {
-                rows.count_in(&mut of_ensemble, &batch, ensemble.clone(), &targets);
-            }
             own.from_ensemble.add(logits.clone(), ensemble.clone());
             if let Some(native) = &native {
                 own.from_routed.add(logits.clone(), native.logits.clone());
