@@ -14,7 +14,11 @@ use burn::tensor::activation::log_softmax;
 pub fn mean_logits(paths: Vec<Tensor<2>>) -> Tensor<2> {
     let count = paths.len() as f64;
     let sum = paths.into_iter().reduce(|a, b| a + b);
-    sum.expect("an ensemble has at least one path") / count
+    let sum = sum.expect("an ensemble has at least one path");
+    match count {
+        1.0 => sum,
+        _ => sum / count,
+    }
 }
 
 /// The logarithm of the mean of several paths' probabilities: the Monte-Carlo predictive distribution over

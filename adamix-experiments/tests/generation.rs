@@ -186,11 +186,17 @@ fn a_run_trains_decodes_and_scores() {
 #[test]
 fn padding_does_not_change_the_loss() {
     let fixture = DecoderFixture::new();
-    let loss = |name: &str, pad: &str| {
-        let out = fixture.path(name);
+    let losses = |policy: &str, pad: &str| {
+        let out = fixture.path(&format!("{policy}-{pad}"));
+        let (policy, pad) = (
+            format!("routing.policy={policy}"),
+            format!("input.pad={pad}"),
+        );
         let settings = [
             "--set",
-            pad,
+            &policy,
+            "--set",
+            &pad,
             "--set",
             "adaptation.lora_dropout=0",
             "--set",
@@ -201,16 +207,16 @@ fn padding_does_not_change_the_loss() {
         let value = |line: &str| json(line)["loss"].as_f64();
         metrics.lines().filter_map(value).collect::<Vec<f64>>()
     };
-    let (trimmed, padded) = (
-        loss("batch", "input.pad=batch"),
-        loss("max", "input.pad=max"),
-    );
-    assert_eq!(trimmed.len(), 12);
-    for (trimmed, padded) in trimmed.iter().zip(&padded) {
-        assert!(
-            (trimmed - padded).abs() < 1e-4 * trimmed,
-            "{trimmed} {padded}"
-        );
+    // The second adds a term that counts tokens.
+    for policy in ["stochastic", "top-k"] {
+        let (trimmed, padded) = (losses(policy, "batch"), losses(policy, "max"));
+        assert_eq!(trimmed.len(), 12);
+        for (trimmed, padded) in trimmed.iter().zip(&padded) {
+            assert!(
+                (trimmed - padded).abs() < 1e-4 * trimmed,
+                "{policy}: {trimmed} {padded}"
+            );
+        }
     }
 }
 

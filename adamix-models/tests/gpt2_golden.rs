@@ -134,6 +134,7 @@ fn a_cache_and_left_padding_change_nothing() {
             ids: padded.ids.clone().narrow(1, start, count),
             positions: padded.positions.clone().narrow(1, start, count),
             mask: padded.mask.clone().map(|mask| mask.narrow(1, start, count)),
+            counted: None,
         };
         found = model.logits(
             model

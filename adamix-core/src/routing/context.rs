@@ -49,6 +49,8 @@ pub struct RoutingContext<'a> {
     pub up: usize,
     /// The ids of the batch's examples, in batch order.
     pub examples: &'a [u32],
+    /// The position of each example's first token, below 0 for padding; `None` where it is 0 for all.
+    pub starts: Option<&'a [i64]>,
     /// Whether this is a training step: noise and regularising drops belong to those only.
     pub training: bool,
     /// The mixture's input, `[batch, tokens, width]`, where it reads one.
@@ -92,6 +94,18 @@ impl<'a> RoutingContext<'a> {
     pub fn input(&self) -> &'a Tensor<3> {
         self.input
             .unwrap_or_else(|| panic!("`{}` reads no input that a policy could see", self.site))
+    }
+
+    /// The positions of an example's tokens, by its place in the batch. A text that is read in several passes has the
+    /// same ones as in a single pass.
+    ///
+    /// # Panics
+    /// As [`input`](Self::input).
+    pub fn positions(&self, example: usize) -> impl Iterator<Item = u64> + use<> {
+        let tokens = self.input().dims()[1] as i64;
+        let start = self.starts.map_or(0, |starts| starts[example]);
+        // Padding before a text has positions of no token.
+        (start..start + tokens).map(|position| position as u64)
     }
 
     /// A map that the policy declared.

@@ -8,6 +8,7 @@ mod balance;
 mod choice;
 mod context;
 mod decision;
+mod inference;
 mod pass;
 mod policies;
 mod rank;
@@ -17,6 +18,7 @@ mod usage;
 pub use choice::Choice;
 pub use context::{Moment, RoutingContext};
 pub use decision::{Decision, Mix, Mixed};
+pub use inference::{Inference, RoutedPath};
 pub use pass::{Asking, RoutedPass, Routes, Site, auxiliary_loss};
 pub use policies::*;
 pub use router::{Declared, Router, RouterShape};
@@ -25,30 +27,9 @@ pub use usage::{Figures, SideFigures, Usage};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::options::{OptionError, Options};
 use crate::registry::Registry;
-
-/// How a trained mixture is meant to be run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Inference {
-    /// The experts are merged into one module (AdaMix).
-    Merged,
-    /// As the policy decides, without what belongs to training only.
-    Routed,
-    /// Every example takes an expert at random, drawn for each side and layer.
-    Random,
-    /// Always the first expert.
-    Fixed,
-    /// The mean of the logits of the M diagonal paths (expert i in every layer).
-    Ensemble,
-    /// The mean of the logits of several random paths, each an expert for each side and layer.
-    RandomEnsemble,
-    /// The mean of the probabilities of several random paths (paper §3.5).
-    MonteCarlo,
-}
 
 /// How finely a policy tells inputs apart, which is what it costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +53,11 @@ pub trait RoutingPolicy: Send + Sync + core::fmt::Debug {
     /// How finely it tells inputs apart.
     fn grain(&self) -> Grain {
         Grain::Batch
+    }
+
+    /// Whether what it decides for a token depends on later tokens, which a decoder has not seen.
+    fn looks_ahead(&self) -> bool {
+        false
     }
 
     /// The maps that it learns, for a mixture of this shape. `context.map(name)` gives them back.

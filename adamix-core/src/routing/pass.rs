@@ -28,6 +28,7 @@ pub struct RoutedPass<'a> {
     policy: &'a dyn RoutingPolicy,
     moment: Moment,
     examples: &'a [u32],
+    starts: Option<&'a [i64]>,
     training: bool,
     decided: RefCell<Routes>,
 }
@@ -59,8 +60,17 @@ impl<'a> RoutedPass<'a> {
             policy,
             moment,
             examples,
+            starts: None,
             training,
             decided: RefCell::default(),
+        }
+    }
+
+    /// The same for texts that are read from these positions on, one an example.
+    pub fn starting_at(self, starts: &'a [i64]) -> Self {
+        Self {
+            starts: Some(starts),
+            ..self
         }
     }
 
@@ -80,6 +90,7 @@ impl<'a> RoutedPass<'a> {
                 down,
                 up,
                 examples: self.examples,
+                starts: self.starts,
                 training: self.training,
                 input: asking.input,
                 device: asking.device,

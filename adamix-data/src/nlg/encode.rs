@@ -93,6 +93,8 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// 1 where the token that follows is the text's or its end.
     pub mask: Vec<f32>,
+    /// How many tokens of each are read, `[size]`; the rest of its row is padding.
+    pub lengths: Vec<usize>,
     /// Number of completions.
     pub size: usize,
     /// Tokens a completion, padding included.
@@ -112,6 +114,7 @@ pub fn collate(completions: &[(u32, &Completion)], pad_to: Option<usize>) -> Bat
         ids: vec![0; size * seq],
         labels: vec![0; size * seq],
         mask: vec![0.0; size * seq],
+        lengths: completions.iter().map(|(_, c)| read(c)).collect(),
         size,
         seq,
     };
@@ -145,6 +148,7 @@ mod tests {
         let batch = collate(&[(9, &long), (3, &short)], None);
         assert_eq!((batch.size, batch.seq), (2, 4));
         assert_eq!(batch.rows, [9, 3]);
+        assert_eq!(batch.lengths, [4, 1]);
         assert_eq!(batch.ids, [5, 1, 7, 8, 1, 0, 0, 0]);
         assert_eq!(batch.labels, [1, 7, 8, 2, 2, 0, 0, 0]);
         assert_eq!(batch.mask, [0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]);

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::show;
 use crate::config::{InferenceChoice, RunConfig};
 use crate::recipe::generation::{DecoderBase, Remeasure};
-use crate::recipe::{self, Base, Evaluator, TaskData};
+use crate::recipe::{Base, Evaluator, Mode, TaskData};
 use crate::run::RunFolder;
 
 /// Measure a run again, in any inference mode.
@@ -84,24 +84,10 @@ impl Evaluate {
         let (path, state) = self.measured(&folder);
         let stored = base.stored(&path, None)?;
         let model = base.backbone(&device)?.with(&stored)?.model;
-        let policy = config.routing.policy()?;
         let rule = config.merging.rule_for(&model)?;
-        let mode = match self.inference {
-            InferenceChoice::Native => config.evaluation.inference,
-            asked => asked,
-        };
-        let inference = mode.resolve(policy.native_inference());
-        let key = Key::new(config.seed)
-            .purpose("inference draw")
-            .fold(self.draw);
-        let mode = recipe::Mode {
-            inference,
-            rule: rule.as_ref(),
-            policy,
-            paths: self.paths.unwrap_or(config.evaluation.paths),
-            key,
-            batch_size: config.evaluation.batch_size,
-        };
+        let key = self.key(&config);
+        let mode = Mode::of(&config, rule.as_ref(), key)?.asked(self.inference, self.paths);
+        let inference = mode.inference;
         let evaluator = Evaluator::new(&model, &base, &mode, &device)?;
         let encodings = base.read(&config, &data.task, &data.dev)?;
         let progress = show::progress();
@@ -128,6 +114,12 @@ impl Evaluate {
         Ok(())
     }
 
+    /// Where random inference draws from.
+    fn key(&self, config: &RunConfig) -> Key {
+        let key = Key::new(config.seed).purpose("inference draw");
+        key.fold(self.draw)
+    }
+
     /// The adapter's folder, and what it is called.
     fn measured(&self, run: &RunFolder) -> (PathBuf, String) {
         if let Some(adapter) = &self.adapter {
@@ -149,24 +141,18 @@ impl Evaluate {
             Some(folder) => DecoderBase::open(folder)?,
             None => DecoderBase::open(&config.model_folder()?)?,
         };
-        let mode = match self.inference {
-            InferenceChoice::Native => config.evaluation.inference,
-            asked => asked,
-        };
-        let inference = mode.resolve(config.routing.policy()?.native_inference());
         let (adapter, state) = self.measured(folder);
         let measure = Remeasure {
             config,
             corpus,
             adapter: &adapter,
-            inference,
-            key: Key::new(config.seed)
-                .purpose("inference draw")
-                .fold(self.draw),
+            inference: self.inference,
+            paths: self.paths,
+            key: self.key(config),
             test: self.test,
         };
         let progress = show::progress();
-        let (metrics, rows, tested) = measure.run(&base, device, &progress)?;
+        let (inference, metrics, rows, tested) = measure.run(&base, device, &progress)?;
         progress.finish_and_clear();
         if self.json {
             return show::json(

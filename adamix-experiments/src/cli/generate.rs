@@ -10,7 +10,8 @@ use clap::{Args, ValueEnum};
 
 use super::show;
 use crate::config;
-use crate::recipe::generation::{DecoderBase, Decoding, Lines, read_prompts, ready, write_texts};
+use crate::recipe::Mode;
+use crate::recipe::generation::{DecoderBase, Decoding, Lines, read_prompts, write_texts};
 use crate::run::RunFolder;
 
 /// Generate texts with a decoder, plain or trained.
@@ -111,19 +112,15 @@ impl Generate {
             Some(folder) => base.served(folder, &device)?,
             None => base.plain(&device)?,
         };
-        let policy = config.routing.policy()?;
         let rule = config.merging.rule_for(&model)?;
-        let inference = config
-            .evaluation
-            .inference
-            .resolve(policy.native_inference());
-        let model = ready(&model, inference, rule.as_ref())?;
+        let key = Key::new(config.seed).purpose("generation");
+        let mode = Mode::of(&config, rule.as_ref(), key)?;
+        let model = mode.ready(&model)?;
 
         let progress = show::progress();
         progress.set_length(prompts.len() as u64);
-        let key = Key::new(config.seed).purpose("generation");
         let decoding = Decoding::new(&config.generation, &base.tokenizer, key);
-        let texts = decoding.run(&model, inference, &prompts, &|done| {
+        let texts = decoding.run(&model, &mode, &prompts, &|done| {
             progress.inc(done as u64);
             Ok(())
         })?;

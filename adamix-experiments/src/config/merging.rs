@@ -54,6 +54,11 @@ impl Default for Merging {
 }
 
 impl Merging {
+    /// The decay of an average over the steps, if one is taken.
+    pub fn average(&self) -> Option<f64> {
+        (self.ema > 0.0).then_some(self.ema)
+    }
+
     /// The rule, with its overrides.
     ///
     /// # Errors

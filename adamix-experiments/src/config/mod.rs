@@ -42,6 +42,7 @@ pub use schedule::{FirstRate, Schedule};
 use std::path::PathBuf;
 
 use adamix_core::objective::Consistency;
+use adamix_core::routing::Site;
 use adamix_data::nlg::Corpus;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -124,6 +125,12 @@ impl RunConfig {
     /// The data set that text is generated for, if the task is one.
     pub fn corpus(&self) -> Option<Corpus> {
         Corpus::by_name(&self.task)
+    }
+
+    /// Whether a second pass of a step over a model with these sites would differ from the first at all.
+    pub fn passes_differ(&self, sites: &[Site]) -> bool {
+        let drops = self.backbone.dropout > 0.0 || self.adaptation.lora_dropout > 0.0;
+        drops || !sites.is_empty()
     }
 
     /// The data's folder.

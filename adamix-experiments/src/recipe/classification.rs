@@ -16,7 +16,8 @@ use super::adapted::Adapted;
 use super::base::Base;
 use super::data::TaskData;
 use super::driver::{Micros, Training};
-use super::evaluate::{Evaluator, Mode, Predictions};
+use super::evaluate::{Evaluator, Predictions};
+use super::mode::Mode;
 use super::plan::Plan;
 use super::step::Trainer;
 use super::trace::StepTrace;
@@ -96,8 +97,7 @@ impl Training for Classification<'_> {
     }
 
     fn average(&self) -> Option<f64> {
-        let decay = self.config.merging.ema;
-        (decay > 0.0).then_some(decay)
+        self.config.merging.average()
     }
 
     fn inference(&self) -> Option<Inference> {
@@ -166,14 +166,7 @@ impl<'a> Measure<'a> {
         let key = Key::new(self.config.seed)
             .purpose("inference")
             .fold(epoch as u64);
-        let mode = Mode {
-            inference: self.inference,
-            rule: self.rule,
-            policy: self.config.routing.policy()?,
-            paths: self.config.evaluation.paths,
-            key,
-            batch_size: self.config.evaluation.batch_size,
-        };
+        let mode = Mode::of(self.config, self.rule, key)?;
         let evaluator = Evaluator::new(&model.model, self.base, &mode, self.device)?;
         let floor = self.config.evaluation.regression_floor;
         let task = &self.data.task;

@@ -1,43 +1,19 @@
 //! A model's logits over a split, and their scores.
 
-use std::sync::Arc;
-
-use adamix_core::ensemble::{mean_log_probabilities, mean_logits, uncertainty};
-use adamix_core::merging::MergeRule;
-use adamix_core::routing::{
-    Fixed, Inference, Moment, RoutedPass, RoutingPolicy, Stochastic, StochasticPerExample,
-};
+use adamix_core::ensemble::uncertainty;
+use adamix_core::routing::{Inference, RoutedPath};
 use adamix_data::{Encoding, Example, Target, Task, collate, plan_evaluation};
-use adamix_keys::Key;
 use adamix_models::encoder::{EncoderConfig, EncoderInput, SequenceClassifier};
 use adamix_models::pass::Pass;
-use adamix_models::site::Adaptable;
 use anyhow::Result;
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::base::Base;
+use super::mode::Mode;
 use super::step::input;
 use crate::config::RegressionFloor;
 use crate::run::{JsonLines, Metrics};
-
-/// How a trained model is run.
-#[derive(Clone, Debug)]
-pub struct Mode<'a> {
-    /// Which experts answer.
-    pub inference: Inference,
-    /// What merges them.
-    pub rule: &'a dyn MergeRule,
-    /// Who decides where inference is routed.
-    pub policy: Arc<dyn RoutingPolicy>,
-    /// How many random paths an ensemble of such has.
-    pub paths: usize,
-    /// Where random inference draws from.
-    pub key: Key,
-    /// Examples a batch.
-    pub batch_size: usize,
-}
 
 /// A model made ready to be measured in one mode.
 #[derive(Debug)]
@@ -45,11 +21,9 @@ pub struct Evaluator {
     model: SequenceClassifier,
     encoder: EncoderConfig,
     inference: Inference,
-    policy: Arc<dyn RoutingPolicy>,
-    paths: usize,
+    paths: Vec<RoutedPath>,
     batch_size: usize,
     pad_id: u32,
-    key: Key,
     device: Device,
 }
 
@@ -117,20 +91,14 @@ impl Evaluator {
         mode: &Mode<'_>,
         device: &Device,
     ) -> Result<Self> {
-        let merged = mode.inference == Inference::Merged;
+        let model = mode.ready(model)?;
         Ok(Self {
-            model: if merged {
-                model.merged(mode.rule)?
-            } else {
-                model.valid()
-            },
+            paths: mode.paths(&model),
+            model,
             encoder: base.config.clone(),
             inference: mode.inference,
-            policy: mode.policy.clone(),
-            paths: mode.paths,
             batch_size: mode.batch_size,
             pad_id: base.tokenizer.pad_id,
-            key: mode.key,
             device: device.clone().without_autodiff(),
         })
     }
@@ -165,7 +133,7 @@ impl Evaluator {
                     });
                 }
             }
-            let found = self.combined(paths);
+            let found = self.inference.combined(paths);
             let width = found.dims()[1];
             let values = host(found);
             for (index, row) in indices.iter().zip(values.chunks(width)) {
@@ -184,38 +152,13 @@ impl Evaluator {
         })
     }
 
-    /// The logits of every path that the mode runs.
+    /// The logits of every path that answers.
     fn paths(&self, input: &EncoderInput, rows: &[u32]) -> Vec<Tensor<2>> {
-        let draw = |policy: &dyn RoutingPolicy, draw| {
-            let routed = RoutedPass::new(policy, Moment::draw(self.key, draw), rows, false);
+        let logits = |path: &RoutedPath| {
+            let routed = path.pass(rows);
             self.model.forward(input, &Pass::routed(&routed))
         };
-        match self.inference {
-            Inference::Merged | Inference::Fixed => {
-                vec![self.model.forward(input, &Pass::EVALUATION)]
-            }
-            Inference::Routed => vec![draw(self.policy.as_ref(), 0)],
-            Inference::Random => vec![draw(&StochasticPerExample {}, 0)],
-            Inference::Ensemble => {
-                let sites = self.model.sites();
-                let experts = sites.iter().map(|s| s.down.max(s.up)).max();
-                let paths = 0..experts.unwrap_or(1);
-                paths.map(|expert| draw(&Fixed { expert }, 0)).collect()
-            }
-            Inference::RandomEnsemble | Inference::MonteCarlo => {
-                let draws = 0..self.paths as u64;
-                draws.map(|path| draw(&Stochastic {}, path)).collect()
-            }
-        }
-    }
-
-    /// One prediction of all paths.
-    fn combined(&self, paths: Vec<Tensor<2>>) -> Tensor<2> {
-        let classes = paths[0].dims()[1] > 1;
-        match self.inference {
-            Inference::MonteCarlo if classes => mean_log_probabilities(paths),
-            _ => mean_logits(paths),
-        }
+        self.paths.iter().map(logits).collect()
     }
 }
 

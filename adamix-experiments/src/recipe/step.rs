@@ -84,7 +84,8 @@ impl Trainer<'_> {
         let batch = collate(&tokens, self.pad_id, pad_to);
         let targets = targets(self.task, &rows)?;
         let input = input(self.encoder, &batch, self.device);
-        let two = self.config.consistency.wants_second_pass(&targets) && self.is_random();
+        let two = self.config.consistency.wants_second_pass(&targets)
+            && self.config.passes_differ(&self.sites);
         let (mut logits, mut passes) = (Vec::new(), Vec::new());
         for pass in 0..if two { 2 } else { 1 } {
             let moment = self.moment(step, micro, pass);
@@ -97,11 +98,6 @@ impl Trainer<'_> {
         let loss = StepLoss::new(&self.config.consistency, &targets, first, logits.next());
         let loss = loss.with_auxiliary(passes.iter().map(auxiliary_loss));
         differentiate(model, loss, step, batch.rows, passes)
-    }
-
-    /// Whether a second pass would differ from the first at all.
-    fn is_random(&self) -> bool {
-        self.config.backbone.dropout > 0.0 || !self.sites.is_empty()
     }
 
     fn moment(&self, step: usize, micro: usize, pass: usize) -> Moment {

@@ -106,13 +106,10 @@ fn measure(
         let mut scores = Vec::new();
         let mut outputs = None;
         for draw in 0..draws {
+            let key = Key::new(config.seed).purpose("inference draw").fold(draw);
             let mode = recipe::Mode {
                 inference: mode.inference(),
-                rule: rule.as_ref(),
-                policy: config.routing.policy()?,
-                paths: config.evaluation.paths,
-                key: Key::new(config.seed).purpose("inference draw").fold(draw),
-                batch_size: config.evaluation.batch_size,
+                ..recipe::Mode::of(config, rule.as_ref(), key)?
             };
             let evaluator = Evaluator::new(&adapted.model, &base, &mode, &device)?;
             let look = |_| Ok(sitting.interrupt.check()?);

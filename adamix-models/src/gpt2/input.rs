@@ -48,6 +48,9 @@ pub struct DecoderInput {
     /// `[batch, tokens]`, 1 for a token and 0 for padding; `None` where nothing to the left of a token is
     /// padding (what is to its right cannot be seen).
     pub mask: Option<Tensor<2>>,
+    /// `[batch, tokens]`, 1 for a token and 0 for padding on any side, for what counts tokens; `None` without
+    /// padding.
+    pub counted: Option<Tensor<2>>,
 }
 
 impl DecoderInput {
@@ -77,7 +80,20 @@ impl DecoderInput {
             ids: integers(ids.iter().map(|id| *id as i32).collect(), tokens, device),
             positions: integers(positions, tokens, device),
             mask: None,
+            counted: None,
         })
+    }
+
+    /// The same where each row has this many tokens and the rest is padding on its right.
+    pub fn with_lengths(mut self, lengths: &[usize]) -> Self {
+        let [rows, tokens] = self.ids.dims();
+        if lengths.iter().any(|length| *length < tokens) {
+            let is_token = |i| f32::from(u8::from(i % tokens < lengths[i / tokens]));
+            let counted: Vec<f32> = (0..rows * tokens).map(is_token).collect();
+            let counted = TensorData::new(counted, [rows, tokens]);
+            self.counted = Some(Tensor::from_data(counted, &self.ids.device()));
+        }
+        self
     }
 
     /// From sequences of any lengths, padded on their left to the longest, so that the last column holds
@@ -107,10 +123,12 @@ impl DecoderInput {
         }
         let padded = mask.contains(&0.0);
         let shape = [sequences.len(), tokens];
+        let mask = padded.then(|| Tensor::from_data(TensorData::new(mask, shape), device));
         Ok(Self {
             ids: integers(ids, tokens, device),
             positions: integers(positions, tokens, device),
-            mask: padded.then(|| Tensor::from_data(TensorData::new(mask, shape), device)),
+            counted: mask.clone(),
+            mask,
         })
     }
 
@@ -121,6 +139,7 @@ impl DecoderInput {
             ids: integers(ids.iter().map(|id| *id as i32).collect()),
             positions: integers(positions.iter().map(|p| *p as i32).collect()),
             mask: None,
+            counted: None,
         }
     }
 }

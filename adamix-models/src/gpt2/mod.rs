@@ -55,6 +55,8 @@ impl Named for Gpt2 {
 }
 
 impl Adaptable for Gpt2 {
+    const IS_CAUSAL: bool = true;
+
     fn slots(&mut self) -> Vec<Slot<'_>> {
         self.transformer.slots()
     }

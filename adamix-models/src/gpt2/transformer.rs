@@ -84,7 +84,7 @@ impl Transformer {
         }
         let words = embedding(self.wte.weight.val(), input.ids.clone());
         let mut x = words + embedding(self.wpe.weight.val(), positions);
-        let mut mask = input.mask.clone();
+        let (mut mask, mut counted) = (input.mask.clone(), input.counted.clone());
         match (self.virtual_tokens(rows, pass), &mut cache) {
             (Some(first), Some(cache)) if cache.tokens() == 0 => {
                 // Read on their own, so that padding stays at the left of what is read next.
@@ -92,7 +92,8 @@ impl Transformer {
                 self.layers(first, None, Some(&mut **cache), pass);
             }
             (Some(first), None) => {
-                mask = mask.map(|mask| with_open_start(mask, first.dims()[1]));
+                let length = first.dims()[1];
+                [mask, counted] = [mask, counted].map(|m| Some(with_open_start(m?, length)));
                 x = Tensor::cat(vec![first, x], 1);
             }
             _ => {}
@@ -103,7 +104,8 @@ impl Transformer {
         if let Some(dropout) = pass.dropout_at("transformer.drop", self.dropout) {
             x = adamix_kernels::dropout(x, &dropout);
         }
-        let x = self.layers(x, mask, cache, pass);
+        let counting = counted.as_ref().map(|counted| pass.with_mask(counted));
+        let x = self.layers(x, mask, cache, counting.as_ref().unwrap_or(pass));
         let first = x.dims()[1] - tokens;
         self.ln_f.forward(x.narrow(1, first, tokens))
     }

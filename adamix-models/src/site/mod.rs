@@ -28,6 +28,9 @@ use attachment::fill;
 
 /// A model with places for adaptations.
 pub trait Adaptable: Named {
+    /// Whether the model writes its text token by token, so that no part of it may read later tokens.
+    const IS_CAUSAL: bool = false;
+
     /// Every place, from the embeddings up.
     fn slots(&mut self) -> Vec<Slot<'_>>;
 
@@ -170,6 +173,9 @@ pub trait Adaptable: Named {
             let width = adaptation.input_width(slot.widths);
             let declared = policy.parameters(&RouterShape { width, experts });
             let reason = match policy.grain() {
+                _ if Self::IS_CAUSAL && experts > 1 && policy.looks_ahead() => {
+                    Some("sits in a decoder, where later tokens are not there to be read")
+                }
                 _ if !declared.is_empty() && !adaptation.reads_input() => Some("reads no input"),
                 Grain::Token if !adaptation.tells_tokens_apart() => {
                     Some("cannot tell tokens apart")

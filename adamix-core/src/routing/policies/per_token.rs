@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use crate::routing::{Choice, Decision, Grain, RoutingContext, RoutingPolicy};
 
-/// One draw a side for each token of each example, keyed by both (the released code's inference level 0).
+/// One draw a side for each token of each example, keyed by the example and the token's position (the released
+/// code's inference level 0).
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StochasticPerToken {}
@@ -19,14 +20,14 @@ impl RoutingPolicy for StochasticPerToken {
     }
 
     fn decide(&self, context: &RoutingContext<'_>) -> Decision {
-        let tokens = context.input().dims()[1] as u64;
         let side = |name: &str, count: usize| {
             let key = context.key().purpose(name);
-            let row = |id: &u32| {
+            let row = |(i, id): (usize, &u32)| {
                 let key = key.fold(u64::from(*id));
-                (0..tokens).map(|t| key.fold(t).below(count)).collect()
+                let positions = context.positions(i);
+                positions.map(|at| key.fold(at).below(count)).collect()
             };
-            Choice::PerToken(context.examples.iter().map(row).collect())
+            Choice::PerToken(context.examples.iter().enumerate().map(row).collect())
         };
         Decision::Experts {
             down: side("down", context.down),

@@ -36,6 +36,10 @@ impl RoutingPolicy for Smear {
         Grain::Example
     }
 
+    fn looks_ahead(&self) -> bool {
+        true
+    }
+
     fn parameters(&self, shape: &RouterShape) -> Vec<Declared> {
         vec![Declared::new("gate", shape.width, shape.experts)]
     }

@@ -68,6 +68,7 @@ impl Ask {
             down: self.counts.0,
             up: self.counts.1,
             examples: &self.examples,
+            starts: None,
             training: self.training,
             input: Some(&self.input),
             device: &self.device,

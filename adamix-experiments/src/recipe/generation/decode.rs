@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use adamix_core::routing::{Inference, Routes};
 use adamix_data::Tokenizer;
 use adamix_data::nlg::text_of;
 use adamix_keys::Key;
@@ -11,11 +10,10 @@ use adamix_models::gpt2::generate::{
     Greedy, HuggingFaceBeam, Hypothesis, ReleasedBeam, Sample, Served, once_each,
 };
 use adamix_models::hub::write;
-use adamix_models::site::Adaptable;
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-use super::measure::paths;
+use super::super::mode::Mode;
 use crate::config::{Generation, Search};
 
 /// A generated text.
@@ -62,7 +60,7 @@ impl<'a> Decoding<'a> {
     pub fn run(
         &self,
         model: &Gpt2,
-        inference: Inference,
+        mode: &Mode<'_>,
         prompts: &[Vec<u32>],
         watch: &dyn Fn(usize) -> Result<()>,
     ) -> Result<Vec<Text>> {
@@ -76,17 +74,14 @@ impl<'a> Decoding<'a> {
             .iter()
             .map(|prompt| prompt[prompt.len().saturating_sub(room)..].to_vec())
             .collect();
-        // Random inference draws a path for every prompt.
-        let batch = match inference {
-            Inference::Random => 1,
-            _ => self.settings.batch_size,
+        let served = Served {
+            model,
+            paths: mode.paths(model),
+            inference: mode.inference,
         };
+        let batch = self.settings.batch_size;
         let found = once_each(&prompts, batch, |group| -> Result<Vec<Hypothesis>> {
-            let served = Served {
-                model,
-                paths: self.paths(model, inference, group),
-            };
-            let found = self.search(served, group)?;
+            let found = self.search(served.clone(), group)?;
             watch(group.len())?;
             Ok(found)
         })?;
@@ -98,14 +93,6 @@ impl<'a> Decoding<'a> {
             })
         };
         found.into_iter().map(text).collect()
-    }
-
-    fn paths(&self, model: &Gpt2, inference: Inference, group: &[&[u32]]) -> Vec<Routes> {
-        let key = self.key.purpose("routing");
-        let key = group
-            .first()
-            .map_or(key, |prompt| key.fold(name_of(prompt)));
-        paths(&model.sites(), inference, key)
     }
 
     fn search(&self, served: Served<'_>, prompts: &[&[u32]]) -> Result<Vec<Hypothesis>> {

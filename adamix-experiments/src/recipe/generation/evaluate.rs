@@ -9,12 +9,13 @@ use anyhow::Result;
 use burn::tensor::Device;
 use indicatif::ProgressBar;
 
+use super::super::mode::Mode;
 use super::base::DecoderBase;
 use super::data::GenerationData;
 use super::decode::Decoding;
-use super::measure::{LossOn, ready};
+use super::measure::LossOn;
 use super::score::score;
-use crate::config::RunConfig;
+use crate::config::{InferenceChoice, RunConfig};
 use crate::run::{Metrics, Tested};
 
 /// What is to be measured, and how.
@@ -26,8 +27,10 @@ pub struct Remeasure<'a> {
     pub corpus: Corpus,
     /// The adapter's folder.
     pub adapter: &'a Path,
-    /// How the mixture is run.
-    pub inference: Inference,
+    /// How the mixture is run, if not as the config says.
+    pub inference: InferenceChoice,
+    /// How many random paths an ensemble of such has, likewise.
+    pub paths: Option<usize>,
     /// Where random inference and sampling draw from.
     pub key: Key,
     /// Whether the test split is decoded and scored, too.
@@ -35,23 +38,23 @@ pub struct Remeasure<'a> {
 }
 
 impl Remeasure<'_> {
-    /// The development loss, its number of pairs, and the test scores if they are asked for.
+    /// How it was run, the development loss, its number of pairs, and the test scores if they are asked for.
     pub fn run(
         &self,
         base: &DecoderBase,
         device: &Device,
         progress: &ProgressBar,
-    ) -> Result<(Metrics, usize, Option<Tested>)> {
+    ) -> Result<(Inference, Metrics, usize, Option<Tested>)> {
         let config = self.config;
         let data = GenerationData::load(config, self.corpus)?;
         let model = base.served(self.adapter, device)?;
         let rule = config.merging.rule_for(&model)?;
-        let model = ready(&model, self.inference, rule.as_ref())?;
+        let mode = Mode::of(config, rule.as_ref(), self.key)?.asked(self.inference, self.paths);
+        let model = mode.ready(&model)?;
         let max_length = base.max_length(config.input.max_length);
         let dev = LossOn {
             pairs: &data.dev,
             completions: &encode(&base.tokenizer, &data.dev, max_length)?,
-            batch_size: config.evaluation.batch_size,
             device,
         };
         let watch = |done| {
@@ -59,17 +62,17 @@ impl Remeasure<'_> {
             Ok(())
         };
         progress.set_length(data.dev.len() as u64);
-        let metrics = dev.measure(&model, self.inference, self.key, &watch)?;
+        let metrics = dev.measure(&model, &mode, &watch)?;
         if !self.test {
-            return Ok((metrics, data.dev.len(), None));
+            return Ok((mode.inference, metrics, data.dev.len(), None));
         }
         progress.set_position(0);
         progress.set_length(data.test.len() as u64);
         let inputs: Vec<String> = data.test.iter().map(|i| i.context.clone()).collect();
         let inputs = prompts(&base.tokenizer, &inputs)?;
         let decoding = Decoding::new(&config.generation, &base.tokenizer, self.key);
-        let texts = decoding.run(&model, self.inference, &inputs, &watch)?;
+        let texts = decoding.run(&model, &mode, &inputs, &watch)?;
         let tested = score(self.corpus, &data.test, &texts, &config.generation)?;
-        Ok((metrics, data.dev.len(), Some(tested)))
+        Ok((mode.inference, metrics, data.dev.len(), Some(tested)))
     }
 }

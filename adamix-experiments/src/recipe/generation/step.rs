@@ -37,14 +37,15 @@ impl Trainer<'_> {
         let pad_to = (self.config.input.pad == Pad::Max).then_some(self.max_length);
         let batch = collate(&completions, pad_to);
         let targets = NextTokens::masked(&batch.labels, &batch.mask)?;
-        let input = DecoderInput::new(model.config(), &batch.ids, batch.seq, self.device)?;
+        let input = DecoderInput::new(model.config(), &batch.ids, batch.seq, self.device)?
+            .with_lengths(&batch.lengths);
         let objective = LanguageModelObjective {
             label_smoothing: self.config.generation.label_smoothing,
             consistency: self.config.consistency.weight,
             detach: self.config.consistency.detach,
             passes: self.config.consistency.task_loss,
         };
-        let two = objective.wants_second_pass() && self.is_random();
+        let two = objective.wants_second_pass() && self.config.passes_differ(&self.sites);
         let key = Key::new(self.config.seed);
         let (mut logits, mut passes) = (Vec::new(), Vec::new());
         for pass in 0..if two { 2 } else { 1 } {
@@ -72,11 +73,5 @@ impl Trainer<'_> {
         let loss = objective.step(&targets, first, logits.next());
         let loss = loss.with_auxiliary(passes.iter().map(auxiliary_loss));
         differentiate(model, loss, step, batch.rows, passes)
-    }
-    /// Whether a second pass would differ from the first at all.
-    fn is_random(&self) -> bool {
-        let config = self.config;
-        let drops = config.backbone.dropout > 0.0 || config.adaptation.lora_dropout > 0.0;
-        drops || !self.sites.is_empty()
     }
 }

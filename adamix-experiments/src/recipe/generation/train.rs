@@ -13,13 +13,14 @@ use anyhow::Result;
 
 use super::super::driver::{Driver, Training};
 use super::super::ending::{Ending, Told};
+use super::super::mode::Mode;
 use super::super::plan::Plan;
 use super::super::sitting::Sitting;
 use super::super::train::Outcome;
 use super::base::DecoderBase;
 use super::data::GenerationData;
 use super::decode::{Decoding, Text, write_texts};
-use super::measure::{LossOn, ready};
+use super::measure::LossOn;
 use super::score::score;
 use super::step::Trainer;
 use super::training::{SELECTION, TextGeneration};
@@ -75,10 +76,8 @@ pub fn train(
     ending.initial()?;
 
     let policy = config.routing.policy()?;
-    let inference = config
-        .evaluation
-        .inference
-        .resolve(policy.native_inference());
+    let key = Key::new(config.seed).purpose("generation");
+    let mode = Mode::of(config, rule.as_ref(), key)?;
     let trainer = Trainer {
         config,
         pairs: &data.train,
@@ -96,11 +95,9 @@ pub fn train(
         dev: LossOn {
             pairs: &data.dev,
             completions: &held,
-            batch_size: config.evaluation.batch_size,
             device: &plain_device,
         },
-        inference,
-        rule: rule.as_ref(),
+        mode: mode.clone(),
     };
     let driver = Driver {
         training: &training,
@@ -119,10 +116,9 @@ pub fn train(
         .map(|input| input.context.clone())
         .collect();
     let inputs = prompts(&base.tokenizer, &inputs)?;
-    let key = Key::new(config.seed).purpose("generation");
     let decoding = Decoding::new(&config.generation, &base.tokenizer, key);
     let generate = |model: &Gpt2| -> Result<Vec<Text>> {
-        let model = ready(model, inference, rule.as_ref())?;
+        let model = mode.ready(model)?;
         let progress = &sitting.progress;
         progress.set_length(inputs.len() as u64);
         progress.set_position(0);
@@ -131,7 +127,7 @@ pub fn train(
             progress.inc(done as u64);
             Ok(sitting.interrupt.check()?)
         };
-        let texts = decoding.run(&model, inference, &inputs, &watch);
+        let texts = decoding.run(&model, &mode, &inputs, &watch);
         texts.map_err(|error| match error.downcast_ref::<Interrupted>() {
             Some(Interrupted(signal)) => Stopped {
                 signal,
@@ -170,7 +166,7 @@ pub fn train(
         identity,
         task: corpus.name().to_owned(),
         selection: SELECTION.to_owned(),
-        inference,
+        inference: mode.inference,
         test,
         rows: rows.map(|(name, count)| (name.to_owned(), count)).into(),
         device: sitting.device.clone(),

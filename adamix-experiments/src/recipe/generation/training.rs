@@ -1,6 +1,5 @@
 //! Text generation with a decoder, as the driver trains it.
 
-use adamix_core::merging::MergeRule;
 use adamix_core::optimizer::AdamW;
 use adamix_core::routing::{Inference, Site};
 use adamix_keys::Key;
@@ -10,10 +9,11 @@ use anyhow::Result;
 
 use super::super::adapted::Adapted;
 use super::super::driver::{Micros, Training};
+use super::super::mode::Mode;
 use super::super::plan::Plan;
 use super::super::trace::StepTrace;
 use super::super::update::{At, update};
-use super::measure::{LossOn, ready};
+use super::measure::LossOn;
 use super::step::Trainer;
 use crate::config::MeasuredAfter;
 use crate::interrupt::Interrupt;
@@ -29,8 +29,8 @@ pub struct TextGeneration<'a> {
     pub plan: Plan<'a>,
     /// Of the development split.
     pub dev: LossOn<'a>,
-    pub inference: Inference,
-    pub rule: &'a dyn MergeRule,
+    /// How the mixture is run; what it draws differs by epoch.
+    pub mode: Mode<'a>,
 }
 
 impl Training for TextGeneration<'_> {
@@ -81,8 +81,12 @@ impl Training for TextGeneration<'_> {
         let key = Key::new(self.trainer.config.seed)
             .purpose("inference")
             .fold(epoch as u64);
-        let model = ready(&model.model, self.inference, self.rule)?;
-        let metrics = self.dev.measure(&model, self.inference, key, &|_| {
+        let mode = Mode {
+            key,
+            ..self.mode.clone()
+        };
+        let model = mode.ready(&model.model)?;
+        let metrics = self.dev.measure(&model, &mode, &|_| {
             fault::point("measure");
             Ok(interrupt.check()?)
         })?;
@@ -103,8 +107,12 @@ impl Training for TextGeneration<'_> {
         &self.trainer.sites
     }
 
+    fn average(&self) -> Option<f64> {
+        self.trainer.config.merging.average()
+    }
+
     fn inference(&self) -> Option<Inference> {
-        Some(self.inference)
+        Some(self.mode.inference)
     }
 
     /// A lower loss; the earliest of equals stays.

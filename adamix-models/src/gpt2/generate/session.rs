@@ -1,5 +1,6 @@
 //! The model's side of a search: a batch of rows, each with its cached past.
 
+use adamix_keys::Key;
 use burn::tensor::{Device, Tensor};
 
 use super::Served;
@@ -14,6 +15,15 @@ pub(super) struct Session<'a> {
     caches: Vec<Cache>,
     /// The position of each row's next token.
     positions: Vec<usize>,
+    /// What each row's prompt is called.
+    names: Vec<u32>,
+}
+
+/// A number that stands for a prompt, so that what is drawn for it depends on nothing else.
+pub(super) fn name_of(prompt: &[u32]) -> u32 {
+    let key = Key::new(0).purpose("prompt");
+    let key = prompt.iter().fold(key, |key, id| key.fold(u64::from(*id)));
+    key.word32()
 }
 
 /// The logits of every row's next token, on the host.
@@ -23,8 +33,10 @@ pub(super) struct Logits {
 }
 
 impl Logits {
-    fn new(logits: Tensor<3>) -> Self {
-        let vocabulary = logits.dims()[2];
+    /// # Shapes
+    /// - `logits`: `[rows, vocabulary]`
+    fn new(logits: Tensor<2>) -> Self {
+        let vocabulary = logits.dims()[1];
         let data = logits.into_data().convert::<f32>();
         Self {
             values: data.try_into_vec().expect("f32 values"),
@@ -60,8 +72,11 @@ impl<'a> Session<'a> {
             device,
             caches: vec![Cache::new(); served.paths.len()],
             positions: prompts.iter().map(|prompt| prompt.len()).collect(),
+            names: prompts.iter().map(|prompt| name_of(prompt)).collect(),
         };
-        let logits = session.run(&input);
+        let tokens = input.ids.dims()[1] as i64;
+        let starts = prompts.iter().map(|prompt| prompt.len() as i64 - tokens);
+        let logits = session.run(&input, &starts.collect::<Vec<_>>());
         Ok((session, logits))
     }
 
@@ -70,29 +85,25 @@ impl<'a> Session<'a> {
         for cache in &mut self.caches {
             cache.select(parents);
         }
+        self.names = parents.iter().map(|row| self.names[*row]).collect();
         let positions: Vec<usize> = parents.iter().map(|row| self.positions[*row]).collect();
         let input = DecoderInput::next(tokens, &positions, &self.device);
+        let starts: Vec<i64> = positions.iter().map(|position| *position as i64).collect();
         self.positions = positions.into_iter().map(|position| position + 1).collect();
-        self.run(&input)
+        self.run(&input, &starts)
     }
 
-    fn run(&mut self, input: &DecoderInput) -> Logits {
+    /// Reads tokens from these positions on, one a row.
+    fn run(&mut self, input: &DecoderInput, starts: &[i64]) -> Logits {
         let model = self.served.model;
-        let mut sum: Option<Tensor<3>> = None;
-        for (routes, cache) in self.served.paths.iter().zip(&mut self.caches) {
-            let pass = Pass::along(routes);
+        let paths = self.served.paths.iter().zip(&mut self.caches);
+        let logits = paths.map(|(path, cache)| {
+            let routed = path.pass(&self.names).starting_at(starts);
+            let pass = Pass::routed(&routed);
             let hidden = model.transformer.forward(input, Some(cache), &pass);
             let last = hidden.dims()[1] - 1;
-            let logits = model.logits(hidden.narrow(1, last, 1));
-            sum = Some(match sum {
-                Some(sum) => sum + logits,
-                None => logits,
-            });
-        }
-        let sum = sum.expect("a served model has a path");
-        Logits::new(match self.caches.len() {
-            1 => sum,
-            paths => sum / paths as f64,
-        })
+            model.logits(hidden.narrow(1, last, 1)).squeeze_dim::<2>(1)
+        });
+        Logits::new(self.served.inference.combined(logits.collect()))
     }
 }
