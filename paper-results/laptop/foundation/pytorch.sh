@@ -12,9 +12,18 @@ run() { # task method learning-rate
         --set "adaptation.method=$2" --set seed=1 --set "optimizer.learning_rate=$3"
 }
 
-for task in mrpc stsb rte; do
-    run $task adamix 2e-3
+# In the order of their worth.
+run mrpc adamix 2e-3
+run mrpc full 1e-4
+for method in adamix adapter; do
+    run stsb $method 2e-3
+done
+run stsb full 1e-4
+run rte adamix 2e-3
+run rte full 1e-4
+for task in mrpc rte; do
     run $task adapter 2e-3
-    run $task full 1e-4
+done
+for task in mrpc stsb rte; do
     run $task head 5e-3
 done
