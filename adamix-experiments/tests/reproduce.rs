@@ -100,6 +100,10 @@ fn the_same_command_goes_on_and_records_alone_give_every_byte() {
     for name in forms {
         assert!(error.contains(name), "{name}: {error}");
     }
+    succeeds(&mut report(&results));
+    std::fs::remove_file(smoke.join(forms[0])).unwrap();
+    let error = fails(report(&results).arg("--check"));
+    assert!(error.contains(forms[0]), "{error}");
     let record = record(&smoke);
     let text = std::fs::read_to_string(&record).unwrap();
     let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -23,7 +23,7 @@ pub struct Report {
     /// Where the profiles' folders are.
     #[arg(long, value_name = "DIR", default_value = FOLDER)]
     results: PathBuf,
-    /// Write nothing; fail if a file that is there is not what its records give.
+    /// Write nothing; fail if a file is missing or is not what its records give.
     #[arg(long)]
     check: bool,
 }

@@ -73,7 +73,14 @@ impl Reproduce {
             ..Sitting::quiet(&self.device)
         };
         let mut tell = |line: &str| sitting.progress.suspend(|| eprintln!("{line}"));
-        let done = reproduce::work(&jobs, &mut records, &self.store, &sitting, &mut tell)?;
+        let done = reproduce::work(
+            &profile,
+            &jobs,
+            &mut records,
+            &self.store,
+            &sitting,
+            &mut tell,
+        )?;
         for exhibit in &exhibits {
             exhibit.measure(&profile, &results, &sitting)?;
         }

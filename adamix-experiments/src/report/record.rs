@@ -38,7 +38,7 @@ pub struct Record {
     pub best: StateRecord,
     /// The last epoch.
     pub last: StateRecord,
-    /// The last epoch in other modes of inference, by name.
+    /// The model in other modes of inference, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub modes: BTreeMap<String, ModeRecord>,
     /// Mean training losses over equal parts of the run, and the scores after each epoch.
@@ -82,9 +82,19 @@ pub struct StateRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModeRecord {
-    /// Scores of each draw; one where nothing is drawn.
-    pub draws: Vec<Metrics>,
-    /// The outputs of the first draw.
+    /// Of which state.
+    pub state: Rule,
+    /// What each draw gave; one where nothing is drawn.
+    pub draws: Vec<DrawRecord>,
+}
+
+/// One draw of a mode.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrawRecord {
+    /// Its scores.
+    pub metrics: Metrics,
+    /// Its outputs.
     pub outputs: Outputs,
 }
 
@@ -279,6 +289,13 @@ impl Record {
         seed.map_or(1, |seed| seed as u64)
     }
 
+    /// Whether a state was measured in another mode of inference.
+    pub fn measured_in(&self, mode: &str, rule: Rule) -> bool {
+        self.modes
+            .get(mode)
+            .is_some_and(|found| found.state == rule)
+    }
+
     /// The outputs of a state: those of the last epoch where the best is the last.
     pub fn outputs(&self, rule: Rule) -> Option<&Outputs> {
         match rule {
@@ -308,27 +325,44 @@ impl Record {
             let Some(outputs) = self.outputs(rule) else {
                 bail!("record {}: no outputs of the {name} epoch", self.id);
             };
-            ensure!(
-                outputs.rows() == targets.len(),
-                "record {}: {} outputs for {} rows of {}",
-                self.id,
-                outputs.rows(),
-                targets.len(),
-                self.gold
-            );
-            let found = adamix_data::evaluate(task, &outputs.targets(), &targets);
-            for (metric, stated) in &state.metrics {
-                let computed = found.get(metric).copied().flatten();
-                let agree = match (computed, stated) {
-                    (Some(a), Some(b)) => (a - b).abs() < 1e-4,
-                    (a, b) => a == *b,
-                };
-                ensure!(
-                    agree,
-                    "record {}: {metric} of the {name} epoch is stated as {stated:?}, its outputs give {computed:?}",
-                    self.id
-                );
+            self.check(task, &targets, outputs, &state.metrics, name)?;
+        }
+        for (name, mode) in &self.modes {
+            for draw in &mode.draws {
+                self.check(task, &targets, &draw.outputs, &draw.metrics, name)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Recomputes the scores of some outputs.
+    fn check(
+        &self,
+        task: &Task,
+        targets: &[Target],
+        outputs: &Outputs,
+        metrics: &Metrics,
+        what: &str,
+    ) -> Result<()> {
+        let id = &self.id;
+        ensure!(
+            outputs.rows() == targets.len(),
+            "record {id}, {what}: {} outputs for {} rows of {}",
+            outputs.rows(),
+            targets.len(),
+            self.gold
+        );
+        let found = adamix_data::evaluate(task, &outputs.targets(), targets);
+        for (metric, stated) in metrics {
+            let computed = found.get(metric).copied().flatten();
+            let agree = match (computed, stated) {
+                (Some(a), Some(b)) => (a - b).abs() < 1e-4,
+                (a, b) => a == *b,
+            };
+            ensure!(
+                agree,
+                "record {id}, {what}: {metric} is stated as {stated:?}, its outputs give {computed:?}"
+            );
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::view::{Reading, View};
 use super::{table8, table14};
 use crate::plot::{self, Bar, Bars, Calibration};
 use crate::report::document::{Document, Figure};
-use crate::report::record::{Outputs, Rule};
+use crate::report::record::Outputs;
 
 /// The ablations in a picture.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +133,8 @@ fn calibration(view: &View<'_>) -> Result<Option<Figure>> {
     for task in table14::EXHIBIT.tasks(view.profile) {
         let want = table14::EXHIBIT.want(methods::row("adamix")?, &task);
         for record in view.records_of(&want)? {
-            let (Some(gold), Some(own)) = (view.gold(record), record.outputs(Rule::Last)) else {
+            let (Some(gold), Some(own)) = (view.gold(record), record.outputs(view.profile.rule))
+            else {
                 continue;
             };
             let answers = gold.targets();
@@ -148,7 +149,7 @@ fn calibration(view: &View<'_>) -> Result<Option<Figure>> {
             if matches!(own, Outputs::LogOdds { .. }) {
                 merged.extend(rows(own));
                 if let Some(mode) = record.modes.get(Mode::Ensemble.name()) {
-                    ensemble.extend(rows(&mode.outputs));
+                    ensemble.extend(mode.draws.iter().flat_map(|draw| rows(&draw.outputs)));
                 }
                 runs += 1;
                 if !tasks.contains(&task) {

@@ -33,7 +33,7 @@ pub fn text(profile: &Profile, jobs: &[Job], records: &Records) -> Result<String
     };
     let mut done = 0;
     for job in jobs {
-        let state = if job.is_done(records) {
+        let state = if job.is_done(records, profile.rule) {
             done += 1;
             ", done"
         } else {

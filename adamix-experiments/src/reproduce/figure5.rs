@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::columns::columns;
 use super::exhibit::{Exhibit, Mode, Want};
+use super::grid::decimals;
 use super::profile::Profile;
 use super::table14;
 use super::view::{Reading, View};
@@ -38,9 +39,8 @@ impl Figure5 {
                 let scores = mode
                     .draws
                     .iter()
-                    .filter_map(|d| d.get(&column.metric).copied().flatten());
-                let merged =
-                    Reading::Own.score(record, crate::report::record::Rule::Last, &column.metric);
+                    .filter_map(|d| d.metrics.get(&column.metric).copied().flatten());
+                let merged = Reading::Own.score(record, mode.state, &column.metric);
                 runs.push((
                     record.seed(),
                     scores.map(|s| s * scale).collect(),
@@ -80,7 +80,7 @@ impl Exhibit for Figure5 {
                 let cell = |key: &str| {
                     row.cells
                         .get(key)
-                        .map_or(Cell::Empty, |v| Cell::number(*v, 1))
+                        .map_or(Cell::Empty, |v| Cell::number(*v, decimals(*v, 1)))
                 };
                 lines.push(Line {
                     key: row.key.clone(),
@@ -131,8 +131,9 @@ impl Exhibit for Figure5 {
                 "Paper: read off the axes of figure 5; the number of draws is not known."
                     .to_owned(),
                 format!(
-                    "Ours: profile {}, the last epoch; each draw sends every example through its own random modules.",
-                    view.profile.name
+                    "Ours: profile {}, the {} epoch; each draw sends every example through its own random modules.",
+                    view.profile.name,
+                    view.profile.rule.name()
                 ),
             ],
             corner: "Task".to_owned(),
@@ -171,9 +172,10 @@ impl Exhibit for Figure5 {
             mark: "merged".to_owned(),
         };
         let caption = vec![format!(
-            "Ours, profile {}: {} random draws a run, one violin a seed, the bar at their mean; last epoch.",
+            "Ours, profile {}: {} random draws a run, one violin a seed, the bar at their mean; {} epoch.",
             view.profile.name,
-            draws.unwrap_or(0)
+            draws.unwrap_or(0),
+            view.profile.rule.name()
         )];
         Ok(vec![plot::figure(
             &violins,

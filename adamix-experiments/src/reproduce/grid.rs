@@ -232,7 +232,7 @@ pub struct Label {
 }
 
 /// The decimals of a printed number: its own, and at least those of its column.
-fn decimals(value: f64, least: usize) -> usize {
+pub(super) fn decimals(value: f64, least: usize) -> usize {
     let text = value.to_string();
     let own = text
         .split_once('.')

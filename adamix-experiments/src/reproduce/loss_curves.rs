@@ -13,6 +13,9 @@ use crate::report::Record;
 use crate::report::document::{Document, Figure};
 use crate::statistics::Summary;
 
+/// The colours of a plot.
+const COLOURS: usize = 6;
+
 /// Loss curves.
 #[derive(Clone, Copy, Debug)]
 pub struct LossCurves;
@@ -100,9 +103,12 @@ fn learning(view: &View<'_>, task: &str) -> Result<Option<Figure>> {
     let mut series = Vec::new();
     let mut counts = Vec::new();
     let mut rows = grid.rows(view.profile)?;
-    // There are six colours: AdaMix has one of them.
+    // AdaMix has one of the colours.
     rows.sort_by_key(|(row, ..)| row.key != "adamix");
     for (row, label, _) in rows {
+        if series.len() == COLOURS {
+            break;
+        }
         let records = view.records_of(&grid.want(row, task))?;
         if records.iter().all(|record| record.curve.scores.len() < 2) {
             continue;
@@ -123,7 +129,6 @@ fn learning(view: &View<'_>, task: &str) -> Result<Option<Figure>> {
     if series.is_empty() {
         return Ok(None);
     }
-    series.truncate(6);
     let curves = Curves {
         title: String::new(),
         x_title: "step".to_owned(),

@@ -35,25 +35,29 @@ const ROWS: [Row; 30] = [
         "AdaMix adapter",
         "adaptation.method = 'adamix'",
     ),
-    method(
+    sized(
         "pfeiffer-3m",
         "Pfeiffer adapter, 60",
-        "adaptation.method = 'pfeiffer'\nadaptation.bottleneck = 60",
+        "adaptation.method = 'pfeiffer'",
+        "adaptation.bottleneck = 60",
     ),
-    method(
+    sized(
         "pfeiffer-0.8m",
         "Pfeiffer adapter, 16",
-        "adaptation.method = 'pfeiffer'\nadaptation.bottleneck = 16",
+        "adaptation.method = 'pfeiffer'",
+        "adaptation.bottleneck = 16",
     ),
-    method(
+    sized(
         "houlsby-6m",
         "Houlsby adapter, 60",
-        "adaptation.method = 'houlsby'\nadaptation.bottleneck = 60",
+        "adaptation.method = 'houlsby'",
+        "adaptation.bottleneck = 60",
     ),
-    method(
+    sized(
         "houlsby-0.8m",
         "Houlsby adapter, 8",
-        "adaptation.method = 'houlsby'\nadaptation.bottleneck = 8",
+        "adaptation.method = 'houlsby'",
+        "adaptation.bottleneck = 8",
     ),
     method(
         "houlsby",
@@ -107,6 +111,19 @@ const WIDTHS: [Row; 4] = [
     variant("d48", "48", "adaptation.bottleneck = 48"),
     variant("d64", "64", "adaptation.bottleneck = 64"),
 ];
+
+/// A method of a printed width, which no profile changes.
+const fn sized(
+    key: &'static str,
+    label: &'static str,
+    definition: &'static str,
+    variation: &'static str,
+) -> Row {
+    Row {
+        variation,
+        ..method(key, label, definition)
+    }
+}
 
 const fn method(key: &'static str, label: &'static str, definition: &'static str) -> Row {
     Row {

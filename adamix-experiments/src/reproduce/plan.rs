@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::exhibit::{Exhibit, Mode, Want};
 use super::profile::{Profile, Settings};
 use crate::config::RunConfig;
+use crate::report::record::Rule;
 use crate::report::{Records, store::spec_of};
 use crate::run::rerun;
 
@@ -44,15 +45,15 @@ impl Job {
         spec_of(&rerun(&self.config))
     }
 
-    /// Whether a record holds all that the job is for.
-    pub fn is_done(&self, records: &Records) -> bool {
+    /// Whether a record holds all that the job is for, the modes of the state that is shown.
+    pub fn is_done(&self, records: &Records, rule: Rule) -> bool {
         let Some(record) = records.of(&self.config) else {
             return false;
         };
         let measured = self
             .modes
             .iter()
-            .all(|mode| record.modes.contains_key(mode.name()));
+            .all(|mode| record.measured_in(mode.name(), rule));
         measured && (!self.traced || record.usage.is_some())
     }
 
@@ -70,8 +71,12 @@ impl Job {
 pub fn plan(profile: &Profile, exhibits: &[&dyn Exhibit], choice: &Choice) -> Result<Vec<Job>> {
     let mut jobs: Vec<Job> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut rows: Vec<&str> = Vec::new();
     for exhibit in exhibits {
         for want in exhibit.wants(profile)? {
+            if !rows.contains(&want.row.key) {
+                rows.push(want.row.key);
+            }
             if !choice.only.is_empty() && choice.only.iter().all(|row| row != want.row.key) {
                 continue;
             }
@@ -80,6 +85,12 @@ pub fn plan(profile: &Profile, exhibits: &[&dyn Exhibit], choice: &Choice) -> Re
                 add(profile, &want, seed, &mut jobs, &mut places)?;
             }
         }
+    }
+    if let Some(unknown) = choice.only.iter().find(|row| !rows.contains(&row.as_str())) {
+        bail!(
+            "--only: no row is called `{unknown}` there; there are {}",
+            rows.join(", ")
+        );
     }
     let rank = |job: &Job| {
         let named = profile.queue.iter().position(|s| {

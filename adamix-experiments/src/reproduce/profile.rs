@@ -426,6 +426,25 @@ mod tests {
     }
 
     #[test]
+    fn a_row_named_by_its_width_keeps_it_in_every_profile() {
+        let widths = [
+            ("pfeiffer-3m", 60),
+            ("pfeiffer-0.8m", 16),
+            ("houlsby-6m", 60),
+            ("houlsby-0.8m", 8),
+        ];
+        for name in Profile::names() {
+            let profile = Profile::named(name).unwrap();
+            for (row, width) in widths {
+                let row = methods::row(row).unwrap();
+                let place = place("table1", "roberta-large", &row, "mrpc");
+                let config = profile.config(place, 1).unwrap();
+                assert_eq!(config.adaptation.bottleneck, width, "{name} {}", row.key);
+            }
+        }
+    }
+
+    #[test]
     fn later_layers_win_and_keep_their_source() {
         let mut settings = Settings {
             table: Table::new(),

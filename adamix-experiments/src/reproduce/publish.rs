@@ -79,7 +79,7 @@ pub fn publish(folder: &Path, files: &[Rendered]) -> Result<usize> {
     Ok(files.len())
 }
 
-/// The files that are there and are not what [`render`] gives.
+/// The files that are missing or are not what [`render`] gives.
 ///
 /// # Errors
 /// If a file cannot be read.
@@ -87,7 +87,7 @@ pub fn altered(folder: &Path, files: &[Rendered]) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for (name, bytes) in files {
         let path = folder.join(name);
-        if path.is_file() && std::fs::read(&path)? != *bytes {
+        if !path.is_file() || std::fs::read(&path)? != *bytes {
             wrong.push(name.clone());
         }
     }
@@ -105,4 +105,30 @@ pub fn verify(records: &Records) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reproduce::{Choice, exhibits, plan};
+
+    /// A queue of hours must not end in an error.
+    #[test]
+    fn every_profile_is_rendered_and_planned() {
+        for name in Profile::names() {
+            let profile = Profile::named(name).unwrap();
+            let files = render(&profile, &exhibits(), &Records::default()).unwrap();
+            let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+            for name in ["tables/table1.md", "tables/table6.csv", "report.html"] {
+                assert!(names.contains(&name), "{names:?}");
+            }
+            for exhibit in exhibits() {
+                let wants = exhibit.wants(&profile).unwrap().len();
+                let jobs = plan(&profile, &[exhibit], &Choice::default()).unwrap();
+                assert_eq!(jobs.is_empty(), wants == 0, "{name} {}", exhibit.name());
+                let printed = name == "paper" && exhibit.name().starts_with("table");
+                assert!(wants > 0 || !printed, "{name} {}", exhibit.name());
+            }
+        }
+    }
 }

@@ -5,14 +5,15 @@ use std::path::Path;
 
 use adamix_data::Target;
 use adamix_keys::Key;
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::exhibit::Mode;
 use super::plan::Job;
+use super::profile::Profile;
 use super::recording;
 use crate::interrupt::{Interrupted, Stopped};
 use crate::recipe::{self, Base, Evaluator, Sitting, TaskData};
-use crate::report::record::ModeRecord;
+use crate::report::record::{DrawRecord, ModeRecord, Rule};
 use crate::report::{Gold, Outputs, Record, Records};
 use crate::run::RunFolder;
 
@@ -36,6 +37,7 @@ pub struct Done {
 /// # Errors
 /// If a stop is asked for, or a record cannot be written.
 pub fn work(
+    profile: &Profile,
     jobs: &[Job],
     records: &mut Records,
     store: &Path,
@@ -44,12 +46,12 @@ pub fn work(
 ) -> Result<Done> {
     let mut done = Done::default();
     for (i, job) in jobs.iter().enumerate() {
-        if job.is_done(records) {
+        if job.is_done(records, profile.rule) {
             done.before += 1;
             continue;
         }
         tell(&format!("{} of {}: {}", i + 1, jobs.len(), job.title()));
-        match one(job, store, sitting) {
+        match one(job, profile.rule, store, sitting) {
             Ok((record, gold)) => {
                 records.add(record, gold)?;
                 done.new += 1;
@@ -65,9 +67,13 @@ pub fn work(
     Ok(done)
 }
 
-fn one(job: &Job, store: &Path, sitting: &Sitting) -> Result<(Record, Option<Gold>)> {
+fn one(job: &Job, rule: Rule, store: &Path, sitting: &Sitting) -> Result<(Record, Option<Gold>)> {
     let config = &job.config;
-    let out = store.join(recipe::identity(config)?.id);
+    let mut out = store.join(recipe::identity(config)?.id);
+    if job.traced && out.join("result.json").is_file() && !out.join("trace.jsonl").is_file() {
+        // It was run for something else that needs no trace.
+        out.as_mut_os_string().push("-traced");
+    }
     let sitting = Sitting {
         trace: job.traced,
         ..sitting.clone()
@@ -78,14 +84,15 @@ fn one(job: &Job, store: &Path, sitting: &Sitting) -> Result<(Record, Option<Gol
         return Ok((recording::text_record(&folder)?, None));
     }
     let data = TaskData::load(config)?;
-    let modes = measure(job, &folder, &data, &sitting)?;
+    let modes = measure(job, rule, &folder, &data, &sitting)?;
     let (record, gold) = recording::record(&folder, &data, modes)?;
     Ok((record, Some(gold)))
 }
 
-/// The last epoch in the modes that a job asks for.
+/// A state in the modes that a job asks for.
 fn measure(
     job: &Job,
+    state: Rule,
     folder: &RunFolder,
     data: &TaskData,
     sitting: &Sitting,
@@ -97,14 +104,14 @@ fn measure(
     let config = &job.config;
     let device = crate::device::open(&sitting.device)?;
     let base = Base::open(&config.model_folder()?)?;
-    let (adapted, _) = base.with_adapter(&folder.file("adapter/last"), &device)?;
+    let (adapted, _) =
+        base.with_adapter(&folder.file(&format!("adapter/{}", state.name())), &device)?;
     let rule = config.merging.rule()?;
     let encodings = base.read(config, &data.task, &data.dev)?;
     let floor = config.evaluation.regression_floor;
     for mode in &job.modes {
         let draws = if *mode == Mode::Random { DRAWS } else { 1 };
-        let mut scores = Vec::new();
-        let mut outputs = None;
+        let mut found = Vec::new();
         for draw in 0..draws {
             let key = Key::new(config.seed).purpose("inference draw").fold(draw);
             let mode = recipe::Mode {
@@ -113,19 +120,18 @@ fn measure(
             };
             let evaluator = Evaluator::new(&adapted.model, &base, &mode, &device)?;
             let look = |_| Ok(sitting.interrupt.check()?);
-            let found = evaluator.predict(&data.dev, &encodings, &look)?;
-            scores.push(found.score(&data.task, &data.dev, floor));
-            if outputs.is_none() {
-                let targets = found.targets(&data.task, floor);
-                let score = |target: &Target| f64::from(target.score().unwrap_or_default());
-                let values: Vec<f64> = targets.iter().map(score).collect();
-                outputs = Some(Outputs::of(&data.task, &found.logits, &values));
-            }
+            let predictions = evaluator.predict(&data.dev, &encodings, &look)?;
+            let targets = predictions.targets(&data.task, floor);
+            let score = |target: &Target| f64::from(target.score().unwrap_or_default());
+            let scores: Vec<f64> = targets.iter().map(score).collect();
+            found.push(DrawRecord {
+                metrics: predictions.score(&data.task, &data.dev, floor),
+                outputs: Outputs::of(&data.task, &predictions.logits, &scores),
+            });
         }
-        let outputs = outputs.context("a mode has a draw")?;
         let record = ModeRecord {
-            draws: scores,
-            outputs,
+            state,
+            draws: found,
         };
         modes.insert(mode.name().to_owned(), record);
     }

@@ -2,17 +2,17 @@
 
 use adamix_data::Target;
 use adamix_data::metrics::glue;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::view::{Reading, View};
-use crate::report::Record;
+use crate::report::{Outputs, Record};
 
 /// The outputs of several runs on the same examples.
 pub(super) struct Scored {
     /// The answers.
     pub gold: Vec<Target>,
-    /// One vector a run.
-    pub outputs: Vec<Vec<Target>>,
+    /// What each run gave: one vector, or one a draw.
+    pub runs: Vec<Vec<Vec<Target>>>,
 }
 
 impl Scored {
@@ -22,19 +22,19 @@ impl Scored {
             return Ok(None);
         };
         let gold = gold.targets();
-        let mut outputs = Vec::new();
+        let mut runs = Vec::new();
         for record in records {
             let found = reading.outputs(record, view.profile.rule);
-            let found = found.with_context(|| format!("record {} has no outputs", record.id))?;
+            ensure!(!found.is_empty(), "record {} has no outputs", record.id);
             ensure!(
-                record.gold == records[0].gold && found.rows() == gold.len(),
+                record.gold == records[0].gold && found.iter().all(|o| o.rows() == gold.len()),
                 "records {} and {} are not of the same rows",
                 records[0].id,
                 record.id
             );
-            outputs.push(found.targets());
+            runs.push(found.into_iter().map(Outputs::targets).collect());
         }
-        Ok(Some(Self { gold, outputs }))
+        Ok(Some(Self { gold, runs }))
     }
 
     /// How many examples.
@@ -42,11 +42,35 @@ impl Scored {
         self.gold.len()
     }
 
-    /// The score of a run on rows, which may repeat.
+    /// The score of a run on rows, which may repeat: the mean over its draws.
     pub fn score(&self, run: usize, rows: &[usize], metric: &str) -> Option<f64> {
         let pick = |from: &[Target]| -> Vec<Target> { rows.iter().map(|r| from[*r]).collect() };
-        evaluate(metric, &pick(&self.outputs[run]), &pick(&self.gold))
+        let gold = pick(&self.gold);
+        let scores = self.runs[run].iter();
+        mean(scores.map(|draw| evaluate(metric, &pick(draw), &gold)))
     }
+
+    /// The difference of a run's scores from another method's when the outputs of the marked examples change sides.
+    /// Where one has several draws, each is set against the other's.
+    pub fn swapped(&self, other: &Self, run: usize, swap: &[bool], metric: &str) -> Option<f64> {
+        let (own, others) = (&self.runs[run], &other.runs[run]);
+        let pick = |stay: &[Target], come: &[Target]| -> Vec<Target> {
+            let of = |i: usize| if swap[i] { come[i] } else { stay[i] };
+            (0..swap.len()).map(of).collect()
+        };
+        let draws = 0..own.len().max(others.len());
+        mean(draws.map(|draw| {
+            let (a, b) = (&own[draw % own.len()], &others[draw % others.len()]);
+            let one = evaluate(metric, &pick(a, b), &self.gold)?;
+            Some(one - evaluate(metric, &pick(b, a), &self.gold)?)
+        }))
+    }
+}
+
+/// The mean of values that are all defined.
+fn mean(values: impl ExactSizeIterator<Item = Option<f64>>) -> Option<f64> {
+    let count = values.len() as f64;
+    values.sum::<Option<f64>>().map(|sum| sum / count)
 }
 
 /// One metric by its name, over the rows whose answer is known.

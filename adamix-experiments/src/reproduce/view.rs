@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use adamix_data::{Target, Task, fewshot, synthetic};
+use adamix_data::{Task, fewshot, synthetic};
 use adamix_keys::Key;
 use anyhow::Result;
 
 use super::columns::Column;
 use super::exhibit::{Mode, Want};
 use super::profile::Profile;
-use super::scored::{Scored, evaluate};
+use super::scored::Scored;
 use crate::report::record::{Outputs, Rule};
 use crate::report::{Cell, Gold, Measured, Record, Records};
 use crate::statistics::bootstrap::REPLICATES;
@@ -38,8 +38,9 @@ impl<'a> View<'a> {
     pub fn planned(&self, want: &Want) -> Result<u64> {
         let mut seeds = self.profile.seeds(want.place());
         loop {
-            let next = self.profile.config(want.place(), seeds + 1)?;
-            if self.records.of(&next).is_none() {
+            // Where a seed is a split, there may be no further one.
+            let next = self.profile.config(want.place(), seeds + 1);
+            if next.map_or(true, |next| self.records.of(&next).is_none()) {
                 return Ok(seeds);
             }
             seeds += 1;
@@ -66,7 +67,7 @@ impl<'a> View<'a> {
         let records: Vec<&Record> = self
             .records_of(want)?
             .into_iter()
-            .filter(|record| reading.is_there(record))
+            .filter(|record| reading.is_there(record, self.profile.rule))
             .collect();
         let rule = self.profile.rule;
         let scale = f64::from(column.scale);
@@ -137,7 +138,7 @@ impl<'a> View<'a> {
     ) -> Result<Option<Comparison>> {
         let by_seed = |(want, reading): (&Want, Reading)| -> Result<BTreeMap<u64, &Record>> {
             let records = self.records_of(want)?.into_iter();
-            let there = records.filter(|record| reading.is_there(record));
+            let there = records.filter(|record| reading.is_there(record, self.profile.rule));
             Ok(there.map(|record| (record.seed(), record)).collect())
         };
         let (left, right) = (by_seed(first)?, by_seed(second)?);
@@ -164,23 +165,9 @@ impl<'a> View<'a> {
             let scored = if side == 0 { &a } else { &b };
             scored.score(run, rows, metric)
         };
-        let swapped = |run: usize, swap: &[bool]| {
-            let pick = |x: &Scored, y: &Scored| -> Vec<Target> {
-                let of = |i: usize| {
-                    if swap[i] {
-                        y.outputs[run][i]
-                    } else {
-                        x.outputs[run][i]
-                    }
-                };
-                (0..swap.len()).map(of).collect()
-            };
-            let one = evaluate(metric, &pick(&a, &b), &a.gold)?;
-            let two = evaluate(metric, &pick(&b, &a), &a.gold)?;
-            Some(one - two)
-        };
+        let swapped = |run: usize, swap: &[bool]| a.swapped(&b, run, swap, metric);
         Ok(Comparison::new(
-            a.outputs.len(),
+            a.runs.len(),
             a.examples(),
             key,
             score,
@@ -191,10 +178,10 @@ impl<'a> View<'a> {
 
 impl Reading {
     /// Whether a record has it.
-    fn is_there(self, record: &Record) -> bool {
+    fn is_there(self, record: &Record, rule: Rule) -> bool {
         match self {
             Self::Own => true,
-            Self::In(mode) => record.modes.contains_key(mode.name()),
+            Self::In(mode) => record.measured_in(mode.name(), rule),
         }
     }
 
@@ -203,21 +190,28 @@ impl Reading {
         match self {
             Self::Own => record.state(rule).metrics.get(metric).copied().flatten(),
             Self::In(mode) => {
-                let draws = &record.modes.get(mode.name())?.draws;
+                let found = record.modes.get(mode.name())?;
+                let draws = found.draws.iter().filter(|_| found.state == rule);
                 let scores: Option<Vec<f64>> = draws
-                    .iter()
-                    .map(|draw| draw.get(metric).copied().flatten())
+                    .map(|draw| draw.metrics.get(metric).copied().flatten())
                     .collect();
                 Some(Summary::of(&scores?)?.mean)
             }
         }
     }
 
-    /// A record's outputs.
-    pub(super) fn outputs(self, record: &Record, rule: Rule) -> Option<&Outputs> {
+    /// A record's outputs: of its state, or those of each draw of a mode.
+    pub(super) fn outputs(self, record: &Record, rule: Rule) -> Vec<&Outputs> {
         match self {
-            Self::Own => record.outputs(rule),
-            Self::In(mode) => record.modes.get(mode.name()).map(|m| &m.outputs),
+            Self::Own => record.outputs(rule).into_iter().collect(),
+            Self::In(mode) => {
+                let draws = record.modes.get(mode.name()).map(|found| &found.draws);
+                draws
+                    .into_iter()
+                    .flatten()
+                    .map(|draw| &draw.outputs)
+                    .collect()
+            }
         }
     }
 }

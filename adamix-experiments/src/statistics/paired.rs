@@ -7,7 +7,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::bootstrap::{Bootstrap, bootstrap};
 use super::summary::standard_deviation;
-use super::{Interval, Summary};
+use super::{Interval, Noise, Summary};
 
 /// Permutations and replicates of a comparison.
 pub const PERMUTATIONS: usize = 2000;
@@ -26,6 +26,9 @@ pub struct Comparison {
     pub difference: f64,
     /// Its standard deviation over seeds.
     pub sd: Option<f64>,
+    /// The standard error that the choice of examples leaves in the mean difference: the bootstrap over examples, the
+    /// seeds as they are.
+    pub rows_error: Option<f64>,
     /// The bootstrap interval of the difference, over seeds and examples.
     pub interval: Option<Interval>,
     /// Paired t-test over seeds: is it more than what another seed would change?
@@ -60,6 +63,12 @@ impl Comparison {
             key.purpose("bootstrap"),
             difference,
         );
+        let of_rows = |_: usize, rows: &[usize]| {
+            let parts: Option<Vec<f64>> = (0..seeds).map(|run| difference(run, rows)).collect();
+            parts.map(|parts| parts.iter().sum::<f64>() / seeds as f64)
+        };
+        let key_of_rows = key.purpose("bootstrap over examples");
+        let of_rows = bootstrap(1, examples, PERMUTATIONS, key_of_rows, of_rows);
         let mean = |swap: &[bool]| {
             let parts: Option<Vec<f64>> = (0..seeds).map(|run| swapped(run, swap)).collect();
             parts.map(|parts| parts.iter().sum::<f64>() / seeds as f64)
@@ -69,6 +78,7 @@ impl Comparison {
             examples,
             difference: summary.mean,
             sd: summary.sd,
+            rows_error: of_rows.map(|b| b.error),
             interval: resampled.map(|b| b.interval),
             p_seeds: paired_t(&differences),
             p_flips: sign_flips(&differences, key.purpose("flips")),
@@ -76,10 +86,18 @@ impl Comparison {
         })
     }
 
-    /// The p-value a claim rests on: the larger of the one over seeds and the one over examples, so that a difference
-    /// counts only if it is more than either noise. One seed has no p over seeds and so no p at all.
+    /// Both noises of the difference; none of one seed.
+    pub fn noise(&self) -> Option<Noise> {
+        Some(Noise {
+            sd: self.sd?,
+            rows: self.rows_error?,
+        })
+    }
+
+    /// The p-value a claim rests on: is the difference more than other seeds and other examples together would change?
+    /// One seed has none.
     pub fn p(&self) -> Option<f64> {
-        self.p_seeds.map(|p| p.max(self.p_examples))
+        self.noise()?.p(self.difference, self.seeds)
     }
 }
 
@@ -192,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_needs_both_noises_beaten() {
+    fn a_claim_is_tested_against_both_noises() {
         // Two methods, three seeds, 200 examples: the first has 30 more right, always the same ones.
         let right = |side: usize, row: usize| if side == 0 { row < 160 } else { row < 130 };
         let score = |side: usize, _: usize, rows: &[usize]| {
@@ -209,7 +227,10 @@ mod tests {
         assert!(found.p_examples < 0.001 && found.p_flips == 0.25);
         let interval = found.interval.unwrap();
         assert!(interval.low > 0.09 && interval.high < 0.21, "{interval:?}");
-        assert_eq!(found.p(), Some(found.p_examples));
+        // The seeds agree. Of 200 rows 30 differ: sqrt(0.15 * 0.85 / 200) is their error.
+        let noise = found.noise().unwrap();
+        assert!(noise.sd < 1e-9 && (noise.rows - 0.025_248_8).abs() < 0.001);
+        assert!(found.p().unwrap() < 1e-6);
         let one = Comparison::new(1, 200, KEY, score, swapped).unwrap();
         assert_eq!(one.p(), None);
     }

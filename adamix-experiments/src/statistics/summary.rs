@@ -60,7 +60,7 @@ pub(super) fn standard_deviation(values: &[f64]) -> Option<f64> {
 }
 
 /// The quantile of Student's t.
-pub(super) fn student(freedom: usize, probability: f64) -> f64 {
+fn student(freedom: usize, probability: f64) -> f64 {
     let t = StudentsT::new(0.0, 1.0, freedom as f64).expect("positive degrees of freedom");
     t.inverse_cdf(probability)
 }

@@ -126,6 +126,7 @@ fn run_gpt2_stepwise(model: &Gpt2) -> Vec<f32> {
             ids: one(id as i32),
             positions: one(i as i32),
             mask: None,
+            counted: None,
         };
         let hidden = model
             .transformer

@@ -57,7 +57,7 @@ fn link(name: &str, title: &str) -> String {
 
 fn figure_section(figure: &Figure) -> String {
     format!(
-        "<figure id=\"{}\">\n<h2>{}</h2>\n<div class=\"light\">{}</div>\n<div class=\"dark\">{}</div>\n<figcaption>{}</figcaption>\n</figure>\n",
+        "<figure id=\"figure-{}\">\n<h2>{}</h2>\n<div class=\"light\">{}</div>\n<div class=\"dark\">{}</div>\n<figcaption>{}</figcaption>\n</figure>\n",
         figure.name,
         escape(&figure.title),
         figure.light,
