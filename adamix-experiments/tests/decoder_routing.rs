@@ -66,6 +66,51 @@ fn a_routed_run_is_measured_decoded_and_measured_again() {
         generate.arg("--output").arg(&texts).assert().success();
         assert_eq!(read(&texts), read(&run.join("predictions/last.txt")));
     }
+    // What is predicted is what greedy decoding takes.
+    let (run, prompts, rows) = (
+        fixture.path("top-k"),
+        fixture.path("prompts.txt"),
+        fixture.path("rows.jsonl"),
+    );
+    std::fs::write(&prompts, "a pub\nZizzi is\n").unwrap();
+    std::fs::write(
+        &rows,
+        "{\"sentence1\": \"a pub\"}\n{\"sentence1\": \"Zizzi is\"}\n",
+    )
+    .unwrap();
+    let (predicted, generated) = (fixture.path("p.jsonl"), fixture.path("g.jsonl"));
+    let mut predict = adamix(&["predict", "--model"]);
+    predict.arg(fixture.model()).arg("--run").arg(&run);
+    predict.arg("--input").arg(&rows);
+    predict.arg("--output").arg(&predicted).assert().success();
+    let greedy = ["--set", "generation.search=greedy", "--lines", "prompts"];
+    let mut generate = adamix(&["generate", "--run"]);
+    generate.arg(&run).args(greedy).arg("--input").arg(&prompts);
+    generate.arg("--output").arg(&generated).assert().success();
+    let (predicted, generated) = (read(&predicted), read(&generated));
+    for (one, other) in predicted.lines().zip(generated.lines()) {
+        let logits = json(one)["logits"].as_array().unwrap().clone();
+        let logit = |i: &usize| logits[*i].as_f64().unwrap();
+        let best = (0..logits.len()).max_by(|a, b| logit(a).total_cmp(&logit(b)));
+        assert_eq!(json(other)["tokens"][0], best.unwrap());
+    }
+}
+
+#[test]
+fn what_a_trained_model_cannot_take_is_refused() {
+    let fixture = DecoderFixture::new();
+    let run = fixture.path("run");
+    let settings = ["schedule.max_steps=1", "generation.test_inputs=1"];
+    training(&fixture, &run, &settings).assert().success();
+    let mut generate = adamix(&["generate", "--set", "routing.policy=top-k", "--run"]);
+    generate.arg(&run).arg("--input").arg(fixture.config());
+    let output = generate.arg("--output").arg(fixture.path("x.txt"));
+    let error = String::from_utf8(output.assert().failure().get_output().stderr.clone()).unwrap();
+    assert!(error.contains("can be set here"), "{error}");
+    let mut again = training(&fixture, &run, &settings);
+    let output = again.arg("--trace").assert().failure();
+    let error = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    assert!(error.contains("without a trace"), "{error}");
 }
 
 #[test]
@@ -132,4 +177,22 @@ fn the_average_over_the_steps_is_what_is_measured_and_kept() {
     assert_eq!(losses, same, "the steps are the same");
     assert_ne!(last["metrics"], averaged["metrics"]);
     assert_eq!(evaluated(&out, &[])["metrics"], averaged["metrics"]);
+}
+
+#[test]
+fn a_sweep_of_a_loss_takes_the_least() {
+    let fixture = DecoderFixture::new();
+    let (file, runs) = (fixture.path("rates.toml"), fixture.path("runs"));
+    let grid = "[grid]\noptimizer.learning_rate = [1e-6, 3e-2]\n";
+    let base = format!("base = {:?}\n", fixture.config());
+    let quick = "[config]\nschedule.max_steps = 6\ngeneration.test_inputs = 1\n";
+    std::fs::write(&file, [&base, quick, grid].concat()).unwrap();
+    let mut sweep = adamix(&["sweep", "run"]);
+    sweep.arg(&file).arg("--runs").arg(&runs).assert().success();
+    let folder = runs.join("sweeps/rates");
+    let mut choose = adamix(&["sweep", "choose"]);
+    choose.arg(&folder).assert().success();
+    let chosen = read(&folder.join("chosen.toml"));
+    // The one that learned.
+    assert!(chosen.contains("learning_rate = 0.03"), "{chosen}");
 }

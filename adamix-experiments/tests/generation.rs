@@ -353,6 +353,37 @@ fn bad_input_is_one_line() {
     );
     has(train(&["task=dart"]), "dart-*-dev.json");
     has(train(&["generation.train_split=dev"]), "input.train_rows");
+    // What would only be seen after the last step is refused before the first.
+    for (settings, part) in [
+        (&["generation.new_tokens=96"][..], "generation.new_tokens"),
+        (
+            &["adaptation.method=prefix", "adaptation.length=90"],
+            "generation.new_tokens",
+        ),
+        (
+            &["adaptation.method=prompt", "adaptation.length=96"],
+            "adaptation.length",
+        ),
+        (
+            &["generation.search=sample", "generation.temperature=0"],
+            "generation.temperature",
+        ),
+        (
+            &["generation.search=sample", "generation.top_p=3"],
+            "generation.top_p",
+        ),
+        (&["generation.length_penalty=nan"], "length_penalty"),
+        (&["merging.rule=weighted"], "weights"),
+        (
+            &["adaptation.method=adamix", "merging.rule=product-svd"],
+            "product-svd",
+        ),
+        (&["few_shot.per_class=4"], "few_shot.per_class"),
+        (&["custom.first=name"], "custom"),
+    ] {
+        has(train(settings), part);
+        assert!(!fixture.path("never").exists(), "{settings:?}");
+    }
     has(train(&["input.max_length=20"]), "leaves no room");
     assert!(!fixture.path("never").join("result.json").exists());
 }

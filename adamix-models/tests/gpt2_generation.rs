@@ -2,6 +2,8 @@
 
 mod shared;
 
+use std::path::{Path, PathBuf};
+
 use adamix_keys::Key;
 use adamix_models::gpt2::generate::{
     EarlyStopping, Greedy, HuggingFaceBeam, ReleasedBeam, Sample, once_each,
@@ -11,7 +13,7 @@ use adamix_models::hub::Weights;
 use burn::tensor::Device;
 use serde_json::Value;
 
-fn model(folder: &std::path::Path) -> Gpt2 {
+fn model(folder: &Path) -> Gpt2 {
     let config = Gpt2Config::from_folder(folder).unwrap();
     Gpt2::load(&config, &Weights::open(folder).unwrap(), &Device::flex()).unwrap()
 }
@@ -29,10 +31,24 @@ fn number(case: &Value, key: &str) -> usize {
 
 #[test]
 fn the_released_beam_search_finds_the_same_tokens() {
-    let Some(path) = shared::folder("golden/released/gpt2-beam.json") else {
+    let Some(released) = shared::folder("golden/released") else {
         return;
     };
-    let golden = shared::json(&path);
+    let is_beam = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("gpt2-beam") && name.ends_with(".json")
+    };
+    let files = released.read_dir().unwrap().map(|e| e.unwrap().path());
+    let files: Vec<PathBuf> = files.filter(is_beam).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        released_beams(&file);
+    }
+}
+
+/// All cases of a file of the released code's searches.
+fn released_beams(path: &Path) {
+    let golden = shared::json(path);
     let folder = golden["model"].as_str().unwrap();
     let model = model(&path.parent().unwrap().join(folder));
     let cases = golden["cases"].as_array().unwrap();
@@ -140,7 +156,7 @@ fn recorded_beam_searches_of_transformers_agree() {
         return;
     };
     let model = model(&folder);
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/gpt2_beams.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/gpt2_beams.json");
     let recorded = shared::json(&path);
     for cases in recorded.as_array().unwrap().chunks(3) {
         let case = &cases[0];

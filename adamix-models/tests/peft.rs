@@ -227,6 +227,26 @@ fn a_mixture_on_queries_and_values_is_one_adapter_of_twice_the_rank() {
     let mixture = parameter::assign(mixture, tensors).unwrap();
     let merged = mixture.merged(&Uniform {}).unwrap();
 
+    // `peft` loads a module that is stored beside an adapter whole, whatever was trained of it.
+    let bias = parameter::export(&merged, |info| info.name.ends_with("h.0.ln_1.bias"));
+    let beside = portable(&merged, bias).unwrap().parameters;
+    let names: Vec<&str> = beside.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["transformer.h.0.ln_1.bias", "transformer.h.0.ln_1.weight"]
+    );
+
+    // What no portable adapter holds is refused, not dropped.
+    let both = Attachment::new(AdaptationConfig::LowRank(
+        LowRankConfig::new(2).with_experts(1),
+    ))
+    .at(["query", "query-key-value"]);
+    let both = (base.clone())
+        .attach(&[both], 0, Key::new(1), &device)
+        .unwrap();
+    let error = portable(&both, BTreeMap::new()).unwrap_err();
+    assert!(error.to_string().contains("in its parts"), "{error}");
+
     let adapter = portable(&merged, BTreeMap::new()).unwrap();
     let setting = Setting {
         task_type: "CAUSAL_LM",

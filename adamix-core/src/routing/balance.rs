@@ -35,6 +35,21 @@ impl Balance {
     ) -> Decision {
         let weights = shares.clone() * chosen.clone();
         let weights = weights.clone() / weights.sum_dim(2);
+        self.weighing(context, weights, logits, shares, chosen)
+    }
+
+    /// The outputs of each token's experts by given weights.
+    ///
+    /// # Shapes
+    /// - weights, logits, shares, chosen: `[batch, tokens, experts]`
+    pub(super) fn weighing(
+        &self,
+        context: &RoutingContext<'_>,
+        weights: Tensor<3>,
+        logits: Tensor<3>,
+        shares: Tensor<3>,
+        chosen: Tensor<3>,
+    ) -> Decision {
         let auxiliary = self.term(context, logits, shares, chosen);
         Decision::mixed(weights, Mix::Outputs).with_auxiliary(auxiliary)
     }

@@ -46,6 +46,8 @@ pub struct Mixed {
     pub mix: Mix,
     /// Added to the loss of a training step, its factor included: `[1]`.
     pub auxiliary: Option<Tensor<1>>,
+    /// 1 for a token, 0 for padding, `[batch, tokens]`, for what counts tokens; `None` without padding.
+    pub mask: Option<Tensor<2>>,
 }
 
 impl Decision {
@@ -74,6 +76,7 @@ impl Decision {
             weights,
             mix,
             auxiliary: None,
+            mask: None,
         })
     }
 
@@ -97,14 +100,43 @@ impl Serialize for Mixed {
 }
 
 impl Mixed {
-    /// The mean weight of each expert over examples and tokens.
+    /// The mean weight of each expert over examples and tokens, padding left out.
     pub fn mean_weights(&self) -> Vec<f32> {
         let [batch, tokens, experts] = self.weights.dims();
         let rows = self.weights.clone().without_autodiff();
-        let mean = rows.reshape([batch * tokens, experts]).mean_dim(0);
+        let rows = rows.reshape([batch * tokens, experts]);
+        let mask = self.mask.as_ref().filter(|m| m.dims() == [batch, tokens]);
+        let mean = match mask {
+            None => rows.mean_dim(0),
+            Some(mask) => {
+                let counted = mask.clone().reshape([batch * tokens, 1]);
+                (rows * counted.clone()).sum_dim(0) / counted.sum_dim(0)
+            }
+        };
         mean.into_data()
             .convert::<f32>()
             .try_into_vec()
             .expect("f32 values")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn padding_has_no_weight() {
+        let device = Device::flex();
+        let weights = [[[0.75f32, 0.25], [0.25, 0.75]], [[0.5, 0.5], [0.0, 1.0]]];
+        let Decision::Mixed(mut mixed) =
+            Decision::mixed(Tensor::from_data(weights, &device), Mix::Outputs)
+        else {
+            unreachable!("it mixes");
+        };
+        assert_eq!(mixed.mean_weights(), [0.375, 0.625]);
+        mixed.mask = Some(Tensor::from_data([[1.0f32, 1.0], [1.0, 0.0]], &device));
+        assert_eq!(mixed.mean_weights(), [0.5, 0.5]);
     }
 }

@@ -81,7 +81,7 @@ impl<'a> RoutedPass<'a> {
             return decision.clone();
         }
         let (down, up) = asking.counts;
-        let decision = match asking.counts {
+        let mut decision = match asking.counts {
             // A single module leaves nothing to decide.
             (1, 1) => Decision::SINGLE,
             _ => self.policy.decide(&RoutingContext {
@@ -98,6 +98,9 @@ impl<'a> RoutedPass<'a> {
                 router: asking.router,
             }),
         };
+        if let Decision::Mixed(mixed) = &mut decision {
+            mixed.mask = asking.mask.cloned();
+        }
         decided.insert(site.to_owned(), decision.clone());
         decision
     }

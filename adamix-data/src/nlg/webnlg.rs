@@ -237,6 +237,11 @@ impl<'a> Xml<'a> {
     fn text(&mut self, tag: &BytesStart<'_>) -> Result<String, DataError> {
         let raw = self.reader.read_text(tag.name());
         let raw = raw.map_err(|e| self.fault(self.reader.error_position(), e.to_string()))?;
+        if raw.contains('<') {
+            return Err(self.here(
+                "markup inside a text: the challenge's own files have plain text there, with `&lt;` for `<`",
+            ));
+        }
         let text = escape::unescape(raw.as_ref()).map_err(|e| self.here(&e.to_string()))?;
         Ok(text.trim().to_owned())
     }

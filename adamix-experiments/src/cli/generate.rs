@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use adamix_data::nlg::Corpus;
 use adamix_keys::Key;
 use adamix_models::hub::write;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
 use super::show;
@@ -87,8 +87,17 @@ fn corpus(name: &str) -> Result<Corpus, String> {
     Corpus::by_name(name).ok_or_else(|| format!("`{name}` is none of e2e, webnlg, dart"))
 }
 
+/// What can be set of a config for a model that is trained.
+const KEYS: [&str; 4] = ["seed", "generation.", "evaluation.", "merging."];
+
 impl Generate {
     pub fn run(self) -> Result<()> {
+        for setting in &self.set {
+            ensure!(
+                KEYS.iter().any(|key| setting.trim_start().starts_with(key)),
+                "--set {setting}: only `seed` and keys of `generation`, `evaluation` and `merging` can be set here"
+            );
+        }
         let run = self.run.as_deref().map(RunFolder::open).transpose()?;
         let config = match &run {
             Some(run) => config::read(Some(&run.file("run.toml")), &self.set)?,

@@ -9,7 +9,7 @@ use adamix_models::encoder::{
     Cloze, Encoder, EncoderConfig, SequenceClassifier, SequenceClassifierConfig,
 };
 use adamix_models::gpt2::{Gpt2, Gpt2Config};
-use adamix_models::hub::{Source, adapter};
+use adamix_models::hub::{self, Source, adapter};
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use clap::Args;
@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::{show, tasks};
 use crate::config::{self, RunConfig};
+use crate::recipe::generation::DecoderBase;
 use crate::recipe::{Base, adapt, adapt_classifier, is_head};
 use crate::report::document::grouped;
 use crate::run::RunFolder;
@@ -109,8 +110,8 @@ impl Inspect {
             let folder = RunFolder::open(path)?;
             let config = folder.config()?;
             if config.corpus().is_some() {
-                let decoder = Gpt2Config::from_folder(&config.model_folder()?)?;
-                return count_decoder(&decoder, &config);
+                let base = DecoderBase::open(&config.model_folder()?)?;
+                return count_decoder(&base.config, &config);
             }
             let (adapter, _) = adapter::load(&folder.file("adapter/initial"))?;
             return count(
@@ -131,11 +132,11 @@ impl Inspect {
             return Ok(Account::new(&infos, is_head));
         }
         if path.join("config.json").is_file() {
-            return count(
-                &EncoderConfig::from_folder(path)?,
-                &config::read(None, &self.set)?,
-                self.outputs,
-            );
+            let config = config::read(None, &self.set)?;
+            if hub::model_type(path)? == "gpt2" {
+                return count_decoder(&Gpt2Config::from_folder(path)?, &config);
+            }
+            return count(&EncoderConfig::from_folder(path)?, &config, self.outputs);
         }
         bail!(
             "{}: neither a run (run.toml), an adapter ({}) nor a model (config.json)",

@@ -231,7 +231,7 @@ impl Merge {
             runs,
             |run| base.with_adapter(run, device),
             &splits,
-            |pairs| GenerationRows::new(&base, pairs, config.input.max_length),
+            |pairs| GenerationRows::new(&base, pairs, base.longest_input(config)),
             |adapted, path, description| adapted.save_served(path, description, &base),
         )
     }

@@ -1,11 +1,12 @@
 //! `adamix score`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use adamix_data::metrics::nlg::bleu::sacre;
 use adamix_data::metrics::nlg::{self, Kind, Options, Scores, mteval};
 use adamix_data::nlg::Part;
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use serde_json::json;
 
@@ -39,7 +40,7 @@ pub struct Score {
     against: Option<PathBuf>,
     /// Bootstrap samples, for 95 % intervals.
     #[arg(long, value_name = "SAMPLES")]
-    bootstrap: Option<usize>,
+    bootstrap: Option<NonZeroUsize>,
     /// The bootstrap's seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -52,15 +53,15 @@ pub struct Score {
     /// WebNLG and DART: count the empty segment that GenerationEval's TER finds at the end.
     #[arg(long)]
     phantom_segment: bool,
-    /// WebNLG and DART: how many references of a segment count, from the first; 0 for all.
-    #[arg(long, value_name = "N", default_value_t = 6)]
-    references: usize,
+    /// WebNLG and DART: how many references of a segment count, from the first: 6 unless given, 0 for all.
+    #[arg(long, value_name = "N")]
+    references: Option<usize>,
     /// WebNLG, with its own JSON or XML as references: all, seen or unseen categories.
     #[arg(long, default_value = "all", value_parser = part)]
     part: Part,
-    /// How sacreBLEU's BLEU splits texts: 13a, intl, char or none.
-    #[arg(long, default_value = "13a", value_parser = tokenizer)]
-    tokenizer: sacre::Tokenizer,
+    /// How sacreBLEU's BLEU splits texts: 13a (unless given), intl, char or none.
+    #[arg(long, value_parser = tokenizer)]
+    tokenizer: Option<sacre::Tokenizer>,
     /// METEOR's data: a folder, a wheel or an index.
     #[arg(long, value_name = "PATH")]
     meteor: Option<PathBuf>,
@@ -74,6 +75,8 @@ pub struct Score {
 
 impl Score {
     pub fn run(self) -> Result<()> {
+        self.check()?;
+        let samples = self.bootstrap.map(NonZeroUsize::get);
         let options = Options {
             mteval: if self.python_mteval {
                 mteval::Variant::Python
@@ -81,25 +84,27 @@ impl Score {
                 mteval::Variant::Perl
             },
             segments: self.segments,
-            bootstrap: self.bootstrap,
+            bootstrap: samples,
             seed: self.seed,
             meteor: self.meteor.clone(),
             lower_and_split: self.lower_and_split,
             phantom_segment: self.phantom_segment,
             part: self.part,
-            max_references: Some(self.references).filter(|n| *n > 0),
+            max_references: Some(self.references.unwrap_or(6)).filter(|n| *n > 0),
             bleu: sacre::Settings {
-                tokenizer: self.tokenizer,
+                tokenizer: self.tokenizer.unwrap_or_default(),
                 ..Default::default()
             },
         };
         let scores = nlg::score_files(self.kind, &self.refs, &self.hyps, &options)
             .map_err(|e| anyhow!("{e}"))?;
-        let comparison = match (&self.against, self.bootstrap) {
+        let comparison = match (&self.against, samples) {
             (Some(path), Some(samples)) => {
                 let other = nlg::score_files(self.kind, &self.refs, path, &options)
                     .map_err(|e| anyhow!("{e}"))?;
-                Some(scores.compare(&other, self.seed, samples))
+                let compared = scores.compare(&other, self.seed, samples);
+                let files = || format!("{} and {}", self.hyps.display(), path.display());
+                Some(compared.with_context(files)?)
             }
             _ => None,
         };
@@ -123,6 +128,45 @@ impl Score {
                 compared.high,
                 compared.p_value
             )?;
+        }
+        Ok(())
+    }
+}
+
+impl Score {
+    /// Refuses options that would change nothing.
+    fn check(&self) -> Result<()> {
+        let kind = self.kind;
+        let generation = matches!(kind, Kind::Webnlg | Kind::Dart);
+        let mteval = matches!(kind, Kind::E2e | Kind::Nist);
+        for (name, given, counts, whom) in [
+            ("python-mteval", self.python_mteval, mteval, "e2e and nist"),
+            (
+                "tokenizer",
+                self.tokenizer.is_some(),
+                kind == Kind::Bleu,
+                "bleu",
+            ),
+            (
+                "lower-and-split",
+                self.lower_and_split,
+                generation,
+                "webnlg and dart",
+            ),
+            (
+                "phantom-segment",
+                self.phantom_segment,
+                generation,
+                "webnlg and dart",
+            ),
+            (
+                "references",
+                self.references.is_some(),
+                generation,
+                "webnlg and dart",
+            ),
+        ] {
+            ensure!(!given || counts, "--{name} is for {whom}");
         }
         Ok(())
     }

@@ -72,6 +72,11 @@ impl Train {
         };
         let outcome = recipe::train(&config, out.as_deref(), &sitting)?;
         sitting.progress.finish_and_clear();
+        ensure!(
+            !self.trace || outcome.folder.join("trace.jsonl").is_file(),
+            "{}: already run, without a trace; give another --out",
+            outcome.folder.display()
+        );
         let result = &outcome.result;
         if self.json {
             return show::json(result);

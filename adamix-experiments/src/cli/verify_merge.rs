@@ -75,7 +75,7 @@ impl VerifyMerge {
                 let dev = GenerationData::load(&config, corpus)?.dev;
                 let chosen = part(dev.len(), self.rows, key).into_iter();
                 let chosen = chosen.map(|i| dev[i].clone()).collect();
-                let rows = GenerationRows::new(&base, chosen, config.input.max_length)?;
+                let rows = GenerationRows::new(&base, chosen, base.longest_input(&config))?;
                 let (adapted, _) = base.with_adapter(&run.file(self.state.adapter()), &device)?;
                 let stored = || base.served(&served, &device);
                 self.verify(adapted.model, &rows, &config, &merging, stored)?

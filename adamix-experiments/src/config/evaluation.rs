@@ -78,6 +78,16 @@ pub enum RegressionFloor {
     Zero,
 }
 
+impl RegressionFloor {
+    /// An output, bounded.
+    pub fn of(self, output: f32) -> f32 {
+        match self {
+            Self::None => output,
+            Self::Zero => output.max(0.0),
+        }
+    }
+}
+
 impl Default for Evaluation {
     fn default() -> Self {
         Self {

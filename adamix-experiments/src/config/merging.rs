@@ -70,10 +70,12 @@ impl Merging {
     /// The rule for a model, whose banks the overrides are about.
     ///
     /// # Errors
-    /// As [`rule`](Self::rule), and if an override fits no bank.
+    /// As [`rule`](Self::rule), and if an override fits no bank or the rule cannot merge the model.
     pub fn rule_for(&self, model: &impl Adaptable) -> Result<Arc<dyn MergeRule>> {
         self.check_banks(&model.banks())?;
-        self.rule()
+        let rule = self.rule()?;
+        model.merged(rule.as_ref()).context("`merging.rule`")?;
+        Ok(rule)
     }
 
     /// The rule, its parts made by `make` from a name and options.

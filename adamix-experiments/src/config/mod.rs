@@ -130,7 +130,7 @@ impl RunConfig {
     /// Whether a second pass of a step over a model with these sites would differ from the first at all.
     pub fn passes_differ(&self, sites: &[Site]) -> bool {
         let drops = self.backbone.dropout > 0.0 || self.adaptation.lora_dropout > 0.0;
-        drops || !sites.is_empty()
+        drops || sites.iter().any(|site| site.down.max(site.up) > 1)
     }
 
     /// The data's folder.

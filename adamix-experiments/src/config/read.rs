@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::{Kind, Method, RunConfig, default, overlay, preset, put};
+use super::{Custom, Kind, Method, Prompt, RunConfig, Search, default, overlay, preset, put};
 
 /// Largest config that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -202,6 +202,18 @@ fn check(config: &RunConfig) -> Result<()> {
         "`prompt.template` asks a masked language model; task `{}` is for decoders",
         config.task
     );
+    ensure!(
+        generation.length_penalty.is_finite(),
+        "`generation.length_penalty` is {}; it must be a finite number",
+        generation.length_penalty
+    );
+    ensure!(
+        generation.search != Search::Sample
+            || (generation.temperature > 0.0 && generation.top_p > 0.0 && generation.top_p <= 1.0),
+        "sampling needs a `generation.temperature` above 0 (it is {}) and a `generation.top_p` above 0 and at most 1 (it is {})",
+        generation.temperature,
+        generation.top_p
+    );
     let rate = |key: &str, value: f64| {
         ensure!(
             (0.0..1.0).contains(&value),
@@ -214,6 +226,34 @@ fn check(config: &RunConfig) -> Result<()> {
         config.input.held_out == 0.0 || config.corpus().is_none(),
         "`input.held_out` is for classification and regression; {} has a development split",
         config.task
+    );
+    let is_own = config.task == "custom";
+    ensure!(
+        is_own || config.custom == Custom::default(),
+        "`custom` names columns, which count with `task = \"custom\"` alone; the task is `{}`",
+        config.task
+    );
+    ensure!(
+        config.task != "synthetic" || config.data.is_empty(),
+        "`data` is set, but the task is `synthetic`, which reads none; set `task`"
+    );
+    let few = &config.few_shot;
+    let has_splits = !is_own && config.task != "synthetic" && config.corpus().is_none();
+    ensure!(
+        few.split == 0 || has_splits,
+        "`few_shot.split` is {}: `{}` has no splits of LiST",
+        few.split,
+        config.task
+    );
+    ensure!(
+        few.per_class == 0 || config.corpus().is_none(),
+        "`few_shot.per_class` is {}: `{}` has no classes",
+        few.per_class,
+        config.task
+    );
+    ensure!(
+        config.prompt.is_given() || config.prompt == Prompt::default(),
+        "`prompt.words` and `prompt.lower` need a `prompt.template`"
     );
     rate("backbone.dropout", config.backbone.dropout)?;
     rate("generation.label_smoothing", generation.label_smoothing)?;

@@ -197,6 +197,11 @@ impl Texts {
         let further = match &sources.further {
             Some(path) => {
                 let rows = pack(&[corpus::paragraphs(path)?])?;
+                ensure!(
+                    rows.len() > 0,
+                    "{}: the text fills no row of {tokens} tokens; it is `corpus.held_out_file`",
+                    path.display()
+                );
                 Some((last_names(path), rows))
             }
             None => None,

@@ -15,7 +15,7 @@ use adamix_models::hub::adapter::{self, AdapterConfig};
 use adamix_models::hub::peft::Setting;
 use adamix_models::hub::{HubError, Layout, Source, Weights, affine_modules};
 use adamix_models::site::Adaptable;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 
 use super::adapted::{Adapted, is_head};
@@ -187,6 +187,17 @@ impl Base {
         let model = wearing(model, folder, &config, tensors, device)?;
         Ok((Adapted::new(model), config))
     }
+}
+
+/// Refuses a run whose texts have no room.
+pub(super) fn check_room(longest: usize, config: &RunConfig) -> Result<()> {
+    ensure!(
+        longest > 2,
+        "`input.max_length` is {} and `adaptation.length` {}: {longest} of the model's positions are left for a text",
+        config.input.max_length,
+        config.adaptation.length
+    );
+    Ok(())
 }
 
 /// A model with the adapter of a folder on it.

@@ -6,7 +6,6 @@ use adamix_core::merging::MergeRule;
 use adamix_core::optimizer::AdamW;
 use adamix_core::routing::{Inference, Site};
 use adamix_data::Encoding;
-use adamix_keys::Key;
 use adamix_models::encoder::SequenceClassifier;
 use adamix_models::hub::fault;
 use anyhow::Result;
@@ -163,9 +162,7 @@ impl<'a> Measure<'a> {
         step: usize,
         interrupt: &Interrupt,
     ) -> Result<(Measured, Predictions)> {
-        let key = Key::new(self.config.seed)
-            .purpose("inference")
-            .fold(epoch as u64);
+        let key = Mode::key_after(self.config, epoch);
         let mode = Mode::of(self.config, self.rule, key)?;
         let evaluator = Evaluator::new(&model.model, self.base, &mode, self.device)?;
         let floor = self.config.evaluation.regression_floor;

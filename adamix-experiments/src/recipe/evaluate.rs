@@ -165,10 +165,9 @@ impl Evaluator {
 impl Predictions {
     /// The prediction of each row: the largest logit's class, or the output of a regression, bounded below.
     pub fn targets(&self, task: &Task, floor: RegressionFloor) -> Vec<Target> {
-        let target = |logits: &Vec<f32>| match (task.is_regression(), floor) {
-            (true, RegressionFloor::None) => Target::Score(logits[0]),
-            (true, RegressionFloor::Zero) => Target::Score(logits[0].max(0.0)),
-            (false, _) => Target::Class(argmax(logits)),
+        let target = |logits: &Vec<f32>| match task.is_regression() {
+            true => Target::Score(floor.of(logits[0])),
+            false => Target::Class(argmax(logits)),
         };
         self.logits.iter().map(target).collect()
     }

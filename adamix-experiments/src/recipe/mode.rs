@@ -45,6 +45,12 @@ impl<'a> Mode<'a> {
         })
     }
 
+    /// Where a run draws from when it is measured after an epoch.
+    pub fn key_after(config: &RunConfig, epoch: usize) -> Key {
+        let key = Key::new(config.seed).purpose("inference");
+        key.fold(epoch as u64)
+    }
+
     /// The same in another mode, if one is asked for, and with another number of paths.
     pub fn asked(self, inference: InferenceChoice, paths: Option<usize>) -> Self {
         Self {

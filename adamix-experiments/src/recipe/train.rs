@@ -8,7 +8,7 @@ use adamix_core::optimizer::AdamW;
 use adamix_models::site::Adaptable;
 use anyhow::Result;
 
-use super::base::Base;
+use super::base::{Base, check_room};
 use super::classification::{Classification, Measure};
 use super::data::TaskData;
 use super::driver::Driver;
@@ -47,6 +47,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     let base = Base::open(&config.model_folder()?)?;
     let data = TaskData::load(config)?;
     // What does not fit is found before a folder is begun.
+    check_room(base.longest_input(config), config)?;
     Prompted::of(config, &data.task, &base)?;
     let adapted = base.adapted(config, &data.task, &device)?;
     let rule = config.merging.rule_for(&adapted.model)?;

@@ -126,7 +126,10 @@ mod tests {
                 let wants = exhibit.wants(&profile).unwrap().len();
                 let jobs = plan(&profile, &[exhibit], &Choice::default()).unwrap();
                 assert_eq!(jobs.is_empty(), wants == 0, "{name} {}", exhibit.name());
-                let printed = name == "paper" && exhibit.name().starts_with("table");
+                // What table 15 shows is measured, not run.
+                let printed = name == "paper"
+                    && exhibit.name().starts_with("table")
+                    && exhibit.name() != "table15";
                 assert!(wants > 0 || !printed, "{name} {}", exhibit.name());
             }
         }

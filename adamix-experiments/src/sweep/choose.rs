@@ -18,8 +18,9 @@ pub struct Choose {
     /// A metric of the runs' results; the task's own where left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
-    /// Whether more or less of it is better.
-    pub goal: Goal,
+    /// Whether more or less of it is better; less of `loss` and `perplexity`, more of all others where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goal: Option<Goal>,
     /// Which epoch counts.
     pub epoch: Epoch,
     /// Config keys: one setting is chosen for each of their values, such as each `adaptation.method`.
@@ -27,11 +28,10 @@ pub struct Choose {
 }
 
 /// Which way a metric is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
     /// More is better.
-    #[default]
     Max,
     /// Less is better.
     Min,
@@ -55,13 +55,20 @@ impl Choose {
             Epoch::Best => &result.best,
             Epoch::Last => &result.last,
         };
-        let metric = self.metric.as_ref().unwrap_or(&result.selection);
-        measured.metrics.get(metric).copied().flatten()
+        measured.metrics.get(self.metric(result)).copied().flatten()
+    }
+
+    fn metric<'a>(&'a self, result: &'a RunResult) -> &'a str {
+        self.metric.as_ref().unwrap_or(&result.selection)
     }
 
     /// The value such that more is better.
     pub fn score(&self, result: &RunResult) -> Option<f64> {
-        self.value(result).map(|value| match self.goal {
+        let goal = self.goal.unwrap_or(match self.metric(result) {
+            "loss" | "perplexity" => Goal::Min,
+            _ => Goal::Max,
+        });
+        self.value(result).map(|value| match goal {
             Goal::Max => value,
             Goal::Min => -value,
         })

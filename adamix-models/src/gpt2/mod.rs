@@ -117,6 +117,11 @@ impl Gpt2 {
         })
     }
 
+    /// How many tokens a text may have, behind the positions that an adaptation takes for itself.
+    pub fn longest_text(&self) -> usize {
+        (self.config.n_positions).saturating_sub(self.transformer.shift())
+    }
+
     /// Whether a tensor of a checkpoint may stay unread: the causal masks that old files carry, and the
     /// copy of the embedding table under the head's name.
     pub fn is_surplus(&self, name: &str) -> bool {

@@ -149,6 +149,10 @@ impl Transformer {
         core::iter::once(words).chain(layers).collect()
     }
 
+    pub(super) fn shift(&self) -> usize {
+        self.shift
+    }
+
     pub(super) fn shift_positions(&mut self, by: usize) {
         self.shift = by;
     }

@@ -1,6 +1,6 @@
 //! Between a [`PortableAdapter`] and the adaptations that sit at a model's places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use adamix_core::account::MARK;
 use adamix_core::adaptation::{
@@ -32,6 +32,9 @@ pub enum UnportableError {
     /// A trained parameter that no portable form has, such as a gate's.
     #[error("parameter `{0}` would be dropped")]
     Parameter(String),
+    /// A map that is adapted as a whole and in its parts.
+    #[error("`{0}` is adapted as a whole and in its parts, which no portable adapter holds")]
+    Overlap(String),
     /// A mixture of several experts.
     #[error("`{site}` has {experts} experts: merge them or choose one")]
     Mixture {
@@ -56,7 +59,7 @@ pub fn portable<M: Adaptable>(
     // A clone copies no tensor.
     let mut model = model.clone();
     let mut adapter = PortableAdapter {
-        parameters,
+        parameters: whole_modules(&model, parameters),
         ..PortableAdapter::default()
     };
     let mut parts: BTreeMap<String, [Option<Adaptation>; 3]> = BTreeMap::new();
@@ -93,6 +96,9 @@ pub fn portable<M: Adaptable>(
         }
     }
     for (site, parts) in parts {
+        if adapter.low_rank.contains_key(&site) || adapter.factors.contains_key(&site) {
+            return Err(UnportableError::Overlap(site));
+        }
         fuse(&mut adapter, site, parts);
     }
     if let Some((site, _)) = prefixes.first()
@@ -107,6 +113,20 @@ pub fn portable<M: Adaptable>(
     let prefixes: Vec<Prefix> = prefixes.into_iter().map(|(_, prefix)| prefix).collect();
     adapter.prefix = (!prefixes.is_empty()).then(|| whole_prefix(&prefixes));
     Ok(adapter)
+}
+
+/// The parameters with all others of their modules: Python's `peft` saves and loads a module whole.
+fn whole_modules<M: Adaptable>(
+    model: &M,
+    parameters: BTreeMap<String, HostTensor>,
+) -> BTreeMap<String, HostTensor> {
+    let module = |name: &str| name.rsplit_once('.').map(|(module, _)| module.to_owned());
+    let modules: BTreeSet<_> = parameters.keys().map(|name| module(name)).collect();
+    let mut whole = parameter::export(model, |info| {
+        !info.name.contains(MARK) && modules.contains(&module(&info.name))
+    });
+    whole.extend(parameters);
+    whole
 }
 
 fn check(site: &str, held: &Adaptation) -> Result<(), UnportableError> {

@@ -214,7 +214,9 @@ pub trait Adaptable: Named {
         let mut model = self;
         for slot in model.slots() {
             let path = slot.module();
-            if let Some(mixture) = slot.holds {
+            if let Some(mixture) = slot.holds
+                && mixture.counts() != (1, 1)
+            {
                 *mixture = mixture.merged(rule, &path)?;
             }
         }

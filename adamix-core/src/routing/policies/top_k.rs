@@ -11,7 +11,7 @@ use crate::routing::{
 };
 
 /// The outputs of the `k` experts with the largest `softmax(W x)` of each token, by these weights divided by
-/// their sum. All experts run and the others count nothing: at a bottleneck's width that is cheaper than
+/// their sum; of one expert by its weight undivided, which alone gives the gate a gradient (Switch). All experts run and the others count nothing: at a bottleneck's width that is cheaper than
 /// sorting tokens.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -51,7 +51,12 @@ impl RoutingPolicy for TopK {
         let logits = context.map("gate").forward(context.input().clone());
         let shares = softmax(logits.clone(), 2);
         let chosen = among_first(shares.clone(), self.k);
-        Balance::new(self.balance, self.z).decision(context, logits, shares, chosen)
+        let balance = Balance::new(self.balance, self.z);
+        if self.k == 1 {
+            let weights = shares.clone() * chosen.clone();
+            return balance.weighing(context, weights, logits, shares, chosen);
+        }
+        balance.decision(context, logits, shares, chosen)
     }
 
     fn native_inference(&self) -> Inference {

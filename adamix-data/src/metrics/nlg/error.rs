@@ -70,6 +70,19 @@ pub enum ScoreError {
         /// Number of outputs.
         outputs: usize,
     },
+    /// Two systems that were not given the same segments.
+    #[error(
+        "the two systems have {first} and {second} segments and differ from segment {segment} on; \
+         give both the same ones in the same order"
+    )]
+    Systems {
+        /// Segments of the first.
+        first: usize,
+        /// Segments of the second.
+        second: usize,
+        /// The first segment that differs, from 1.
+        segment: usize,
+    },
     /// A segment without any reference.
     #[error("segment {segment} has no reference")]
     NoReference {

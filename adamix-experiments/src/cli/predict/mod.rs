@@ -3,14 +3,16 @@
 mod masked;
 mod next_token;
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adamix_core::merging::Uniform;
-use adamix_core::routing::{Fixed, Inference, RoutingPolicy};
+use adamix_core::routing::{Fixed, Inference};
 use adamix_data::{Encoding, Example, TableSpec, Task};
 use adamix_keys::Key;
-use adamix_models::hub::{self, write};
+use adamix_models::hub::{self, StoredAdapter, write};
 use anyhow::Result;
 use burn::tensor::Device;
 use clap::Args;
@@ -19,6 +21,8 @@ use serde_json::{Value, json};
 use self::masked::masked;
 use self::next_token::next_token;
 use super::show;
+use crate::config::RegressionFloor;
+use crate::recipe::generation::DecoderBase;
 use crate::recipe::{Base, Evaluator, Mode, Served};
 use crate::run::RunFolder;
 
@@ -59,9 +63,9 @@ pub struct Predict {
     /// Where the predictions go.
     #[arg(long, value_name = "FILE.jsonl")]
     output: PathBuf,
-    /// Longest input in tokens.
-    #[arg(long, default_value_t = 128)]
-    max_length: usize,
+    /// Longest input in tokens; that of the run or the adapter unless given, or 128.
+    #[arg(long)]
+    max_length: Option<usize>,
     /// Rows a batch.
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
@@ -73,30 +77,78 @@ pub struct Predict {
     json: bool,
 }
 
+/// Which models answer, and how they are run.
+struct Asked {
+    adapters: Vec<PathBuf>,
+    mode: Mode<'static>,
+    floor: RegressionFloor,
+}
+
 impl Predict {
     pub fn run(self) -> Result<()> {
         let device = crate::device::open(&self.device)?;
         let task = self.task.as_deref().map(Task::by_name).transpose()?;
         let examples = self.read(task)?;
+        let asked = self.asked()?;
         if hub::model_type(&self.model).is_ok_and(|kind| kind == "gpt2") {
-            let adapters = self.adapters()?;
-            return self.write(&next_token(
-                &self.model,
-                &adapters,
-                self.lora_alpha,
-                &examples,
-                &device,
-            )?);
+            let base = DecoderBase::open(&self.model)?;
+            let Asked { adapters, mode, .. } = &asked;
+            let alpha = self.lora_alpha;
+            let lines = next_token(&base, adapters, alpha, mode, &examples, &device)?;
+            return self.write(&lines);
         }
         let base = Base::open(&self.model)?;
-        let encodings = base.encode(&examples, base.max_length(self.max_length))?;
-        let plain = self.run.is_none() && self.adapter.is_empty();
-        let lines = if plain && base.config.is_masked_lm() {
+        let lines = if asked.adapters.is_empty() && base.config.is_masked_lm() {
+            let encodings = base.encode(&examples, self.longest(&base, None))?;
             masked(&base, &examples, &encodings, &device)?
         } else {
-            self.classified(&base, task, &examples, &encodings, &device)?
+            self.classified(&base, &asked, task, &examples, &device)?
         };
         self.write(&lines)
+    }
+
+    /// The adapters given, merged by their mean; or a run's best state, as the run measured it.
+    fn asked(&self) -> Result<Asked> {
+        let Some(run) = &self.run else {
+            return Ok(Asked {
+                adapters: self.adapter.clone(),
+                mode: Mode {
+                    inference: Inference::Merged,
+                    rule: &Uniform {},
+                    policy: Arc::new(Fixed::default()),
+                    paths: 1,
+                    key: Key::new(0),
+                    batch_size: self.batch_size,
+                },
+                floor: RegressionFloor::None,
+            });
+        };
+        let folder = RunFolder::open(run)?;
+        let config = folder.config()?;
+        let key = Mode::key_after(&config, folder.result()?.best.epoch);
+        let mode = Mode {
+            batch_size: self.batch_size,
+            ..Mode::of(&config, &Uniform {}, key)?
+        };
+        let state = match mode.inference {
+            // Merged by the run's own rule.
+            Inference::Merged => "merged/best",
+            _ => "adapter/best",
+        };
+        Ok(Asked {
+            adapters: vec![folder.file(state)],
+            mode,
+            floor: config.evaluation.regression_floor,
+        })
+    }
+
+    /// The longest input: what is asked for, what an adapter was trained with, or 128.
+    fn longest(&self, base: &Base, stored: Option<&StoredAdapter>) -> usize {
+        let trained = stored.and_then(|stored| stored.config.as_ref());
+        let trained = trained
+            .map(|config| config.max_length)
+            .filter(|length| *length > 0);
+        base.max_length(self.max_length.or(trained).unwrap_or(128))
     }
 
     fn write(&self, lines: &[Value]) -> Result<()> {
@@ -138,50 +190,55 @@ impl Predict {
     fn classified(
         &self,
         base: &Base,
+        Asked {
+            adapters,
+            mode,
+            floor,
+        }: &Asked,
         task: Option<&Task>,
         examples: &[Example],
-        encodings: &[Encoding],
         device: &Device,
     ) -> Result<Vec<Value>> {
         let backbone = base.backbone(device)?;
-        let adapters = self.adapters()?;
-        let served: Vec<(Option<&Path>, Served)> = if adapters.is_empty() {
-            vec![(None, backbone.plain()?)]
+        // All are opened before the first row is read.
+        let served: Vec<(Option<&Path>, usize, Served)> = if adapters.is_empty() {
+            vec![(None, self.longest(base, None), backbone.plain()?)]
         } else {
-            let on = |path: &'_ PathBuf| backbone.with(&base.stored(path, self.lora_alpha)?);
-            let served = adapters
-                .iter()
-                .map(|path| Ok((Some(path.as_path()), on(path)?)));
+            let on = |path: &'_ PathBuf| -> Result<(usize, Served)> {
+                let stored = base.stored(path, self.lora_alpha)?;
+                Ok((self.longest(base, Some(&stored)), backbone.with(&stored)?))
+            };
+            let served = adapters.iter().map(|path| {
+                let (longest, served) = on(path)?;
+                Ok((Some(path.as_path()), longest, served))
+            });
             served.collect::<Result<_>>()?
-        };
-        let routed = self.routed()?;
-        let mode = Mode {
-            inference: (routed.as_ref()).map_or(Inference::Merged, |p| p.native_inference()),
-            rule: &Uniform {},
-            policy: routed.unwrap_or_else(|| Arc::new(Fixed::default())),
-            paths: 1,
-            key: Key::new(0),
-            batch_size: self.batch_size,
         };
         let progress = show::progress();
         progress.set_length((examples.len() * served.len()) as u64);
         let mut lines = Vec::new();
-        for (adapter, served) in &served {
-            let evaluator = Evaluator::new(&served.model, base, &mode, device)?;
+        // What adapters of one length share.
+        let mut plain: BTreeMap<usize, Vec<Encoding>> = BTreeMap::new();
+        for (adapter, longest, served) in &served {
+            let evaluator = Evaluator::new(&served.model, base, mode, device)?;
             let asked = match &served.prompt {
-                Some(prompt) => {
-                    Some(prompt.encode(base, examples, base.max_length(self.max_length))?)
-                }
+                Some(prompt) => Some(prompt.encode(base, examples, *longest)?),
                 None => None,
             };
-            let encodings = asked.as_deref().unwrap_or(encodings);
+            let encodings = match &asked {
+                Some(asked) => asked,
+                None => match plain.entry(*longest) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => new.insert(base.encode(examples, *longest)?),
+                },
+            };
             let predictions = evaluator.predict(examples, encodings, &show::rows(&progress))?;
             let given = task.filter(|task| !task.labels.is_empty());
             let labels = given.map_or(&served.labels, |task| &task.labels);
             let rows = predictions.rows.iter().zip(&predictions.logits);
             for ((row, logits), encoding) in rows.zip(encodings) {
                 let label = match logits.as_slice() {
-                    [score] => json!(score),
+                    [score] => json!(floor.of(*score)),
                     _ => {
                         let class = crate::recipe::argmax(logits) as usize;
                         labels.get(class).map_or(json!(class), |name| json!(name))
@@ -196,27 +253,5 @@ impl Predict {
         }
         progress.finish_and_clear();
         Ok(lines)
-    }
-
-    /// The run's policy, where it is not meant to be merged.
-    fn routed(&self) -> Result<Option<Arc<dyn RoutingPolicy>>> {
-        let Some(run) = &self.run else {
-            return Ok(None);
-        };
-        let policy = RunFolder::open(run)?.config()?.routing.policy()?;
-        Ok((policy.native_inference() != Inference::Merged).then_some(policy))
-    }
-
-    /// The adapters to use: those given, or a run's merged best state, or its trained one where the policy
-    /// is not merged.
-    fn adapters(&self) -> Result<Vec<PathBuf>> {
-        let Some(run) = &self.run else {
-            return Ok(self.adapter.clone());
-        };
-        let state = match self.routed()? {
-            None => "merged/best",
-            Some(_) => "adapter/best",
-        };
-        Ok(vec![RunFolder::open(run)?.file(state)])
     }
 }

@@ -1,61 +1,57 @@
 //! What a decoder says of the token after a text.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use adamix_core::merging::Uniform;
-use adamix_data::{Example, Tokenizer};
-use adamix_models::gpt2::{DecoderInput, Gpt2, Gpt2Config};
-use adamix_models::hub::{Layout, StoredAdapter, Weights};
+use adamix_data::Example;
+use adamix_models::gpt2::DecoderInput;
 use adamix_models::pass::Pass;
-use adamix_models::site::Adaptable;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use serde_json::{Value, json};
 
+use crate::recipe::Mode;
+use crate::recipe::generation::DecoderBase;
+
 /// Vocabulary logits after the first text of each row, for each adapter on the one base.
 pub fn next_token(
-    folder: &Path,
+    base: &DecoderBase,
     adapters: &[PathBuf],
     lora_alpha: Option<f64>,
+    mode: &Mode<'_>,
     examples: &[Example],
     device: &Device,
 ) -> Result<Vec<Value>> {
-    let config = Gpt2Config::from_folder(folder)?;
-    let weights = Weights::open(folder)?;
-    let tokenizer = Tokenizer::from_folder(folder)?;
-    let plain = Gpt2::load(&config, &weights, device)?;
     let texts: Vec<String> = examples.iter().map(|e| e.first.clone()).collect();
-    let ids = tokenizer.encode_plain(&texts)?;
+    let ids = base.tokenizer.encode_plain(&texts)?;
     let mut lines = Vec::new();
-    for adapter in adapters
-        .iter()
-        .map(Some)
-        .chain(adapters.is_empty().then_some(None))
-    {
+    let plain = adapters.is_empty().then_some(None);
+    for adapter in adapters.iter().map(Some).chain(plain) {
         let model = match adapter {
-            None => plain.clone(),
-            Some(path) => {
-                let stored = StoredAdapter::open(path, "transformer", lora_alpha)?;
-                stored
-                    .onto(plain.clone(), Layout::InOut, device)?
-                    .merged(&Uniform {})?
-            }
+            None => base.plain(device)?,
+            Some(path) => base.with(&base.stored(path, lora_alpha)?, device)?,
         };
+        let model = mode.ready(&model)?;
+        let paths = mode.paths(&model);
         for (example, ids) in examples.iter().zip(&ids) {
             let refused = || format!("row {}", example.id);
+            let tokens = ids.len().max(1);
             let input =
-                DecoderInput::new(&config, ids, ids.len().max(1), device).with_context(refused)?;
-            let last = ids
-                .len()
-                .checked_sub(1)
-                .with_context(|| format!("row {}: empty", example.id))?;
-            let logits = model.logits_at(&input, &[last as i32], &Pass::EVALUATION);
-            let logits: Vec<f32> = logits
+                DecoderInput::new(model.config(), ids, tokens, device).with_context(refused)?;
+            let last =
+                (ids.len().checked_sub(1)).with_context(|| format!("row {}: empty", example.id))?;
+            let row = [example.id];
+            let logits = paths.iter().map(|path| {
+                let routed = path.pass(&row);
+                model.logits_at(&input, &[last as i32], &Pass::routed(&routed))
+            });
+            let logits: Vec<f32> = mode
+                .inference
+                .combined(logits.collect())
                 .into_data()
                 .convert::<f32>()
                 .try_into_vec()
                 .expect("f32 logits");
-            let best = tokenizer.id_to_token(crate::recipe::argmax(&logits));
+            let best = base.tokenizer.id_to_token(crate::recipe::argmax(&logits));
             let mut line =
                 json!({"row": example.id, "input_ids": ids, "logits": logits, "label": best});
             if let (Some(adapter), true) = (adapter, adapters.len() > 1) {

@@ -29,7 +29,7 @@ impl GenerationRows {
     /// If a text cannot be encoded.
     pub fn new(base: &DecoderBase, pairs: Vec<Pair>, max_length: usize) -> Result<Self> {
         Ok(Self {
-            completions: encode(&base.tokenizer, &pairs, base.max_length(max_length))?,
+            completions: encode(&base.tokenizer, &pairs, max_length)?,
             pairs,
         })
     }

@@ -66,9 +66,12 @@ impl DecoderBase {
         Ok(Gpt2::load(&self.config, &self.weights, device)?)
     }
 
-    /// The longest sequence, in tokens, that both the model and `wanted` allow.
-    pub fn max_length(&self, wanted: usize) -> usize {
-        wanted.min(self.config.n_positions)
+    /// The longest sequence of a run: what it asks for, as far as the model's positions reach behind those that its
+    /// adaptation takes.
+    pub fn longest_input(&self, config: &RunConfig) -> usize {
+        let before = config.adaptation.tokens_before();
+        let room = self.config.n_positions.saturating_sub(before);
+        config.input.max_length.min(room)
     }
 
     /// The tensors of the files that `model` has no use for.
@@ -115,8 +118,24 @@ impl DecoderBase {
     /// # Errors
     /// As [`with_adapter`](Self::with_adapter).
     pub fn served(&self, folder: &Path, device: &Device) -> Result<Gpt2> {
-        let stored = StoredAdapter::open(folder, "transformer", None)?;
+        self.with(&self.stored(folder, None)?, device)
+    }
+
+    /// Reads an adapter of whatever origin for this base; `alpha` is for a loralib file, which lacks it.
+    ///
+    /// # Errors
+    /// If it cannot be read, or says that it is another base's.
+    pub fn stored(&self, path: &Path, alpha: Option<f64>) -> Result<StoredAdapter> {
+        let stored = StoredAdapter::open(path, "transformer", alpha)?;
         stored.check_base(&self.hash)?;
+        Ok(stored)
+    }
+
+    /// The model with such an adapter on it.
+    ///
+    /// # Errors
+    /// If it does not fit.
+    pub fn with(&self, stored: &StoredAdapter, device: &Device) -> Result<Gpt2> {
         Ok(stored.onto(self.plain(device)?, Layout::InOut, device)?)
     }
 }
@@ -158,7 +177,7 @@ impl Adapted<Gpt2> {
             pooling: String::new(),
             task: corpus.name().to_owned(),
             merged,
-            max_length: config.input.max_length,
+            max_length: base.longest_input(config),
             prompt: None,
         }
     }

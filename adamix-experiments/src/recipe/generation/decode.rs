@@ -52,6 +52,19 @@ impl<'a> Decoding<'a> {
         }
     }
 
+    /// How many tokens of a prompt are read, so that the new ones have their positions.
+    ///
+    /// # Errors
+    /// If none are.
+    pub fn room(&self, model: &Gpt2) -> Result<usize> {
+        let (new, positions) = (self.settings.new_tokens, model.longest_text());
+        ensure!(
+            new < positions,
+            "`generation.new_tokens` is {new}, but the model has {positions} positions for a text in all"
+        );
+        Ok(positions - new)
+    }
+
     /// A text for every prompt, each distinct prompt searched once. `model` is ready for the mode; a prompt
     /// that leaves no room for the new tokens keeps its last ones. `watch` hears how many are done.
     ///
@@ -64,12 +77,7 @@ impl<'a> Decoding<'a> {
         prompts: &[Vec<u32>],
         watch: &dyn Fn(usize) -> Result<()>,
     ) -> Result<Vec<Text>> {
-        let (new, positions) = (self.settings.new_tokens, model.config().n_positions);
-        ensure!(
-            new < positions,
-            "`generation.new_tokens` is {new}, but the model has {positions} positions in all"
-        );
-        let room = positions - new;
+        let room = self.room(model)?;
         let prompts: Vec<Vec<u32>> = prompts
             .iter()
             .map(|prompt| prompt[prompt.len().saturating_sub(room)..].to_vec())

@@ -51,7 +51,7 @@ impl Remeasure<'_> {
         let rule = config.merging.rule_for(&model)?;
         let mode = Mode::of(config, rule.as_ref(), self.key)?.asked(self.inference, self.paths);
         let model = mode.ready(&model)?;
-        let max_length = base.max_length(config.input.max_length);
+        let max_length = base.longest_input(config);
         let dev = LossOn {
             pairs: &data.dev,
             completions: &encode(&base.tokenizer, &data.dev, max_length)?,

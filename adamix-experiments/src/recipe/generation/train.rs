@@ -11,6 +11,7 @@ use adamix_models::gpt2::Gpt2;
 use adamix_models::site::Adaptable;
 use anyhow::Result;
 
+use super::super::base::check_room;
 use super::super::driver::{Driver, Training};
 use super::super::ending::{Ending, Told};
 use super::super::mode::Mode;
@@ -43,8 +44,13 @@ pub fn train(
     let base = DecoderBase::open(&config.model_folder()?)?;
     let data = GenerationData::load(config, corpus)?;
     // What does not fit is found before a folder is begun.
+    let max_length = base.longest_input(config);
+    check_room(max_length, config)?;
     let adapted = base.adapted(config, &device)?;
     let rule = config.merging.rule_for(&adapted.model)?;
+    let key = Key::new(config.seed).purpose("generation");
+    let decoding = Decoding::new(&config.generation, &base.tokenizer, key);
+    decoding.room(&adapted.model)?;
     let identity = Identity::new(config, &base.hash, &data.hash);
     let path = out.map_or_else(|| Path::new("runs").join(&identity.id), Path::to_owned);
     let (folder, mut store) = match RunFolder::start(&path, config, &identity)? {
@@ -58,7 +64,6 @@ pub fn train(
         }
     };
 
-    let max_length = base.max_length(config.input.max_length);
     let completions = encode(&base.tokenizer, &data.train, max_length)?;
     let held = encode(&base.tokenizer, &data.dev, max_length)?;
     let description = adapted.describe(config, &base, corpus, false);
@@ -76,7 +81,6 @@ pub fn train(
     ending.initial()?;
 
     let policy = config.routing.policy()?;
-    let key = Key::new(config.seed).purpose("generation");
     let mode = Mode::of(config, rule.as_ref(), key)?;
     let trainer = Trainer {
         config,
@@ -116,7 +120,6 @@ pub fn train(
         .map(|input| input.context.clone())
         .collect();
     let inputs = prompts(&base.tokenizer, &inputs)?;
-    let decoding = Decoding::new(&config.generation, &base.tokenizer, key);
     let generate = |model: &Gpt2| -> Result<Vec<Text>> {
         let model = mode.ready(model)?;
         let progress = &sitting.progress;

@@ -2,7 +2,6 @@
 
 use adamix_core::optimizer::AdamW;
 use adamix_core::routing::{Inference, Site};
-use adamix_keys::Key;
 use adamix_models::gpt2::Gpt2;
 use adamix_models::hub::fault;
 use anyhow::Result;
@@ -78,11 +77,8 @@ impl Training for TextGeneration<'_> {
         step: usize,
         interrupt: &Interrupt,
     ) -> Result<(Measured, ())> {
-        let key = Key::new(self.trainer.config.seed)
-            .purpose("inference")
-            .fold(epoch as u64);
         let mode = Mode {
-            key,
+            key: Mode::key_after(self.trainer.config, epoch),
             ..self.mode.clone()
         };
         let model = mode.ready(&model.model)?;

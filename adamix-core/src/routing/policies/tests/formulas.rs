@@ -78,6 +78,10 @@ fn formulas_by_hand() {
     };
     let found = by_hand(&top_k, gate(&device), true);
     assert_weights(&found, &[0.6, 0.4, 0.0, 0.0, 5.0 / 7.0, 2.0 / 7.0]);
+    // Switch: the one expert's output times its own probability.
+    let switch = TopK { k: 1, ..top_k };
+    let one = by_hand(&switch, gate(&device), true);
+    assert_weights(&one, &[0.5, 0.0, 0.0, 0.0, 0.625, 0.0]);
     // f = (1/2, 1, 1/2), P = (5/16, 23/48, 5/24): 0.1 · 3 · (5/32 + 23/48 + 5/48).
     let expected = 0.3 * (5.0 / 32.0 + 23.0 / 48.0 + 5.0 / 48.0);
     let auxiliary = found.auxiliary.unwrap().into_scalar::<f32>();

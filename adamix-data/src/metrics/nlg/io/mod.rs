@@ -9,7 +9,7 @@ mod table;
 
 use super::error::ScoreError;
 use crate::nlg::Part;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use table::{Row, Side};
@@ -23,6 +23,8 @@ pub struct Texts {
     pub outputs: Vec<String>,
     /// Whether training saw the segment's category; known from WebNLG's own files only.
     pub seen: Vec<Option<bool>>,
+    /// What the user should know of what is missing.
+    pub note: Option<String>,
 }
 
 impl Texts {
@@ -62,7 +64,7 @@ impl Texts {
 /// their own order and must be equally many.
 pub fn read(references: &Path, outputs: &Path) -> Result<Texts, ScoreError> {
     let (sources, texts, last_output) = read_outputs(outputs)?;
-    let (groups, last_reference) = read_references(references, sources.as_deref())?;
+    let (groups, last_reference, note) = read_references(references, sources.as_deref())?;
     if groups.len() != texts.len() {
         return Err(ScoreError::Count {
             references_path: references.to_owned(),
@@ -88,6 +90,7 @@ pub fn read(references: &Path, outputs: &Path) -> Result<Texts, ScoreError> {
         references: groups,
         outputs: texts,
         seen,
+        note,
     })
 }
 
@@ -109,35 +112,37 @@ fn read_outputs(path: &Path) -> Result<Outputs, ScoreError> {
     Ok((None, outputs, last))
 }
 
-/// Groups of references, and the number of the file's last line.
+/// Groups of references, the number of the file's last line, and what is missing.
 fn read_references(
     path: &Path,
     sources: Option<&[String]>,
-) -> Result<(Vec<Group>, usize), ScoreError> {
+) -> Result<(Vec<Group>, usize, Option<String>), ScoreError> {
+    let mut note = None;
     let plain = |groups: Vec<Vec<String>>| groups.into_iter().map(|texts| (texts, None)).collect();
     if !path.exists() && numbered(path, 0).exists() {
         let (groups, last) = read_numbered(path)?;
-        return Ok((plain(groups), last));
+        return Ok((plain(groups), last, note));
     }
     let text = read_text(path)?;
     let last = text.lines().count().max(1);
     let groups = if let Some(corpus) = corpus::of(path, &text) {
-        group(path, corpus::rows(corpus, path)?, sources)?
+        group(path, corpus::rows(corpus, path)?, sources, &mut note)?
     } else if table::is_table(path, &text, Side::Reference) {
         let rows = table::parse(path, &text, Side::Reference)?;
-        group(path, rows, sources)?
+        group(path, rows, sources, &mut note)?
     } else {
         plain(blocks(path, &text)?)
     };
-    Ok((groups, last))
+    Ok((groups, last, note))
 }
 
 /// Groups rows by what they are written for: in the order of the outputs if they name theirs, else in the
-/// order of first appearance.
+/// order of first appearance. `note` tells of those without an output, or with several.
 fn group(
     path: &Path,
     rows: Vec<Row>,
     sources: Option<&[String]>,
+    note: &mut Option<String>,
 ) -> Result<Vec<Group>, ScoreError> {
     let last = rows.last().map_or(1, |row| row.line);
     let mut positions: HashMap<String, usize> = HashMap::new();
@@ -152,6 +157,16 @@ fn group(
     let Some(sources) = sources else {
         return Ok(groups);
     };
+    let given: HashSet<&String> = sources.iter().collect();
+    let scored = given.iter().filter(|s| positions.contains_key(**s)).count();
+    if scored < groups.len() || given.len() < sources.len() {
+        *note = Some(format!(
+            "{}: {} outputs for {scored} of {} inputs",
+            path.display(),
+            sources.len(),
+            groups.len()
+        ));
+    }
     sources
         .iter()
         .map(|source| match positions.get(source) {

@@ -17,6 +17,7 @@ mod words;
 pub use error::MeteorError;
 pub use statistics::{Side, Statistics};
 
+use adamix_keys::Key;
 use align::{Match, Matches};
 use index::{Index, LONGEST};
 use normalize::Prefix;
@@ -66,6 +67,17 @@ fn cache_folder() -> PathBuf {
         .join("adamix")
 }
 
+/// What the index of a place is called in the cache folder: data given by hand has one of its own.
+fn cached_name(place: Option<&Path>) -> String {
+    let Some(place) = place else {
+        return INDEX_NAME.to_owned();
+    };
+    let whole = place.canonicalize().unwrap_or_else(|_| place.to_owned());
+    let length = place.metadata().map_or(0, |data| data.len());
+    let key = Key::new(length).purpose(&whole.to_string_lossy());
+    format!("{:016x}-{INDEX_NAME}", key.word())
+}
+
 impl Meteor {
     /// Opens the scorer with the data in `place` (a folder, a pycocoevalcap wheel or an index file), or in
     /// the [`default_folder`].
@@ -74,14 +86,17 @@ impl Meteor {
     /// beside the data, or in the cache folder if that cannot be written.
     pub fn open(place: Option<&Path>) -> Result<Self, MeteorError> {
         let folder = place.map_or_else(default_folder, Path::to_owned);
-        let mut candidates = vec![cache_folder().join(INDEX_NAME)];
+        if place.is_some() && !folder.exists() {
+            return Err(MeteorError::Missing { folder });
+        }
+        if folder.extension().is_some_and(|e| e == "index") {
+            let index = Index::open(&folder)?;
+            let broken = || MeteorError::format(&folder, "it is no METEOR index");
+            return index.map(Self::with_index).ok_or_else(broken);
+        }
+        let mut candidates = vec![cache_folder().join(cached_name(place))];
         if folder.is_dir() {
             candidates.insert(0, folder.join(INDEX_NAME));
-        } else if folder
-            .extension()
-            .is_some_and(|extension| extension == "index")
-        {
-            candidates.insert(0, folder.clone());
         }
         for path in &candidates {
             if path.is_file()

@@ -35,7 +35,9 @@ pub fn score_files(
     if !matches!(kind, Kind::Webnlg | Kind::Dart) {
         texts.drop_padding();
     }
-    score(kind, &texts.references, &texts.outputs, options)
+    let mut scores = score(kind, &texts.references, &texts.outputs, options)?;
+    scores.notes.extend(texts.note);
+    Ok(scores)
 }
 
 /// Scores outputs against their references.
@@ -48,7 +50,7 @@ pub fn score(
     options: &Options,
 ) -> Result<Scores, ScoreError> {
     check(references, outputs)?;
-    let mut scores = Scores::new(kind);
+    let mut scores = Scores::new(kind, references);
     let mut run = Run {
         references,
         outputs,
@@ -215,6 +217,13 @@ impl Run<'_> {
             .zip(&split_outputs)
             .map(|(references, output)| pyter::segment(references, output))
             .collect();
+        if !self.options.lower_and_split {
+            self.scores.notes.push(
+                "METEOR, BLEU_NLTK and TER of raw texts rest on where NLTK's trained model ends a sentence; here rules \
+                 do that, and some texts in twenty are split otherwise (--lower-and-split does not depend on it)"
+                    .to_owned(),
+            );
+        }
         if self.options.phantom_segment {
             rates.push(1.0);
         }
@@ -226,7 +235,13 @@ impl Run<'_> {
             Kind::Bleu => {
                 let settings = self.options.bleu;
                 let counts = sacre::count(self.references, self.outputs, &settings);
-                self.add("BLEU", Statistics::Sacre(counts, settings), None);
+                // sacreBLEU scores a sentence by the orders that it has.
+                let alone = sacre::Settings {
+                    effective_order: true,
+                    ..settings
+                };
+                let segments = counts.iter().map(|c| sacre::score(c, &alone)).collect();
+                self.add("BLEU", Statistics::Sacre(counts, settings), Some(segments));
                 let numbers = self.references.iter().map(Vec::len);
                 self.scores.signature = Some(sacre::signature(&settings, numbers));
             }

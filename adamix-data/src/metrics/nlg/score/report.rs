@@ -1,6 +1,7 @@
 //! Scores as they are handed over and written.
 
 use super::super::bootstrap::{self, Comparison, Interval};
+use super::super::error::ScoreError;
 use super::metric::Statistics;
 use super::options::Kind;
 use adamix_keys::Key;
@@ -48,11 +49,18 @@ pub struct Scores {
     pub signature: Option<String>,
     /// What the user should know, such as why a score is missing.
     pub notes: Vec<String>,
+    /// What the segments are scored against, by hash.
+    segments: Vec<u64>,
 }
 
 impl Scores {
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: Kind, references: &[Vec<String>]) -> Self {
+        let name = |texts: &Vec<String>| {
+            let joined = texts.join("\n");
+            Key::new(0).purpose(&joined).word()
+        };
         Self {
+            segments: references.iter().map(name).collect(),
             kind,
             scores: Vec::new(),
             extra_segments: Vec::new(),
@@ -68,7 +76,25 @@ impl Scores {
 
     /// Paired bootstrap tests of this system against another on the same segments: one for every score
     /// that both have.
-    pub fn compare(&self, other: &Self, seed: u64, samples: usize) -> Vec<(String, Comparison)> {
+    ///
+    /// # Errors
+    /// If the segments are not the same ones in the same order.
+    pub fn compare(
+        &self,
+        other: &Self,
+        seed: u64,
+        samples: usize,
+    ) -> Result<Vec<(String, Comparison)>, ScoreError> {
+        let (own, others) = (self.segments.len(), other.segments.len());
+        let mut pairs = self.segments.iter().zip(&other.segments);
+        let differs = pairs.position(|(a, b)| a != b);
+        if own != others || differs.is_some() {
+            return Err(ScoreError::Systems {
+                first: own,
+                second: others,
+                segment: differs.unwrap_or(own.min(others)) + 1,
+            });
+        }
         let key = Key::new(seed).purpose("score");
         let pair = |score: &Score| {
             let twin = other.scores.iter().find(|twin| twin.name == score.name)?;
@@ -78,7 +104,7 @@ impl Scores {
             })?;
             Some((score.name.clone(), comparison))
         };
-        self.scores.iter().filter_map(pair).collect()
+        Ok(self.scores.iter().filter_map(pair).collect())
     }
 }
 
