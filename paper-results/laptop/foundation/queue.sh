@@ -35,3 +35,5 @@ for pooling in cls pooler; do
     run mrpc head 1 5e-3 "backbone.pooling=$pooling"
 done
 run mrpc head 1 5e-3 backbone.pooling=pooler backbone.train_pooler=true
+# How far another seed moves RTE.
+run rte full 2 1e-4
