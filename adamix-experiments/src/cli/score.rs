@@ -131,9 +131,7 @@ impl Score {
         }
         Ok(())
     }
-}
 
-impl Score {
     /// Refuses options that would change nothing.
     fn check(&self) -> Result<()> {
         let kind = self.kind;
