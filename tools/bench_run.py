@@ -45,7 +45,8 @@ class Replay:
         self.trained = self.model.choose_trained(settings.method, settings.train_pooler)
         self.optimizer = HfAdamW(
             self.trained, betas=(settings.beta1, settings.beta2), epsilon=settings.epsilon,
-            weight_decay=settings.weight_decay, unselected=settings.unselected, decay_all=settings.decay_all)
+            weight_decay=settings.weight_decay, unselected=settings.unselected, decay_all=settings.decay_all,
+            epsilon_placement=settings.epsilon_placement)
 
     def step(self, record: dict[str, Any]) -> int:
         """One update along a line of the trace; returns how many tokens it read, padding included."""

@@ -122,7 +122,8 @@ class Replay:
         self.subject.model.to(torch.float64 if double else torch.float32)
         self.optimizer = HfAdamW(
             self.trained, betas=(settings.beta1, settings.beta2), epsilon=settings.epsilon,
-            weight_decay=settings.weight_decay, unselected=settings.unselected, decay_all=settings.decay_all)
+            weight_decay=settings.weight_decay, unselected=settings.unselected, decay_all=settings.decay_all,
+            epsilon_placement=settings.epsilon_placement)
 
     def step(self, line: dict[str, Any], comparison: Comparison) -> None:
         """One optimiser step along a trace line."""

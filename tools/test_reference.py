@@ -184,6 +184,18 @@ class Optimizer(unittest.TestCase):
         update = 0.001**0.5 / 0.1 * 0.1 / (0.001**0.5 + 1.0)
         self.assertAlmostEqual(p[0].item(), 1.0 - update, places=12)
 
+    def test_epsilon_behind_the_correction_equals_torch(self) -> None:
+        ours, optimizer = self._make("skip", 0.0, epsilon=0.1)
+        optimizer.epsilon_placement = "corrected"
+        theirs = nn.Parameter(ours.detach().clone())
+        adam = torch.optim.AdamW([theirs], lr=0.01, eps=0.1, weight_decay=0.0)
+        for step in range(1, 6):
+            ours.grad = torch.tensor([0.3 * step, -0.1], dtype=torch.float64)
+            theirs.grad = ours.grad.clone()
+            optimizer.step(0.01)
+            adam.step()
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=0.0)
+
     def test_absent_gradient(self) -> None:
         moved = {}
         for rule in ("zero-grad", "skip"):

@@ -90,7 +90,8 @@ class Training:
         self.trained = self.model.choose_trained(settings.method, settings.train_pooler)
         self.optimizer = HfAdamW(
             self.trained, betas=(settings.beta1, settings.beta2), epsilon=settings.epsilon,
-            weight_decay=settings.weight_decay, unselected=settings.unselected, decay_all=settings.decay_all)
+            weight_decay=settings.weight_decay, unselected=settings.unselected, decay_all=settings.decay_all,
+            epsilon_placement=settings.epsilon_placement)
         self.step = 0
         self.trace = open(out / "trace.jsonl", "w", encoding="utf-8") if trace else None
 

@@ -22,6 +22,17 @@ pub enum Unselected {
     Skip,
 }
 
+/// Where epsilon stands in the denominator of the update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EpsilonPlacement {
+    /// `√v + ε`, outside the bias correction, which scales the whole step (Hugging Face's optimiser, both released
+    /// codes): in the first steps ε counts `1 / √(1 - β₂ᵗ)` times as much.
+    Uncorrected,
+    /// `√(v / (1 - β₂ᵗ)) + ε` (Loshchilov & Hutter 2019; PyTorch's own AdamW).
+    Corrected,
+}
+
 /// The constants of [`AdamW`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -30,8 +41,10 @@ pub struct AdamWConfig {
     pub beta1: f64,
     /// Decay of the second moment.
     pub beta2: f64,
-    /// Added to the square root of the second moment, outside the bias correction.
+    /// Added to the square root of the second moment.
     pub epsilon: f64,
+    /// Before or after that is corrected for its start at zero.
+    pub epsilon_placement: EpsilonPlacement,
     /// Decoupled weight decay, applied after the update with the current rate.
     pub weight_decay: f64,
     /// Whether biases and LayerNorms decay too (the released NLG code; not the NLU code).
@@ -46,6 +59,7 @@ impl Default for AdamWConfig {
             beta1: 0.9,
             beta2: 0.999,
             epsilon: 1e-8,
+            epsilon_placement: EpsilonPlacement::Uncorrected,
             weight_decay: 0.1,
             decay_all: false,
             unselected: Unselected::ZeroGrad,
@@ -185,6 +199,7 @@ impl Update {
             beta1,
             beta2,
             epsilon,
+            epsilon_placement,
             ..
         } = self.config;
         let moments = match self.moments.remove(&info.name) {
@@ -199,8 +214,13 @@ impl Update {
                 second: gradient.square() * (1.0 - beta2),
             },
         };
-        let corrections = (1.0 - beta2.powi(moments.step as i32)).sqrt()
-            / (1.0 - beta1.powi(moments.step as i32));
+        let correction = (1.0 - beta2.powi(moments.step as i32)).sqrt();
+        let corrections = correction / (1.0 - beta1.powi(moments.step as i32));
+        let epsilon = match epsilon_placement {
+            EpsilonPlacement::Uncorrected => epsilon,
+            // The denominator as a whole is divided by the correction.
+            EpsilonPlacement::Corrected => epsilon * correction,
+        };
         let direction = moments.first.clone() / (moments.second.clone().sqrt() + epsilon);
         let value = value - direction * (self.learning_rate * corrections);
         self.moments.insert(info.name.clone(), moments);
@@ -295,6 +315,27 @@ mod tests {
         let step = 0.1 * (1.0 - 0.999f64.powi(2)).sqrt() / (1.0 - 0.81) * m / (v.sqrt() + 1e-8);
         let expected = (0.891 - step) * 0.99;
         assert!((value(&model, "first.weight") - expected).abs() < 1e-6);
+    }
+
+    /// Gradients 0.5 and -0.25, rate 0.1, epsilon 0.1, no decay: by hand, and what PyTorch 2.15's AdamW makes of 1
+    /// (0.916666687, then 0.895411074).
+    #[test]
+    fn epsilon_may_stand_behind_the_correction() {
+        let config = AdamWConfig {
+            epsilon: 0.1,
+            epsilon_placement: EpsilonPlacement::Corrected,
+            weight_decay: 0.0,
+            ..AdamWConfig::default()
+        };
+        let mut optimizer = AdamW::new(config);
+        let model = optimizer.step(model([1.0, 1.0]), gradient("first.weight", 0.5), 0.1);
+        assert!((value(&model, "first.weight") - (1.0 - 0.1 * 0.5 / 0.6)).abs() < 1e-6);
+        let model = optimizer.step(model, gradient("first.weight", -0.25), 0.1);
+        let (m, v) = (0.05 * 0.9 - 0.025, 0.25e-3 * 0.999 + 0.0625e-3);
+        let (m, v) = (m / (1.0 - 0.81), v / (1.0 - 0.999f64.powi(2)));
+        let expected = 1.0 - 0.1 * 0.5 / 0.6 - 0.1 * m / (v.sqrt() + 0.1);
+        assert!((value(&model, "first.weight") - expected).abs() < 1e-6);
+        assert!((expected - 0.895_411_074).abs() < 1e-7);
     }
 
     #[test]

@@ -97,6 +97,51 @@ fn a_routed_run_is_measured_decoded_and_measured_again() {
 }
 
 #[test]
+fn queries_and_values_are_drawn_apart_where_asked() {
+    let fixture = DecoderFixture::new();
+    let routes = |apart: bool| {
+        let run = fixture.path(&format!("apart-{apart}"));
+        let apart = format!("adaptation.parts_apart={apart}");
+        let settings = [
+            "adaptation.method=adamix-lora",
+            "adaptation.experts=4",
+            "schedule.max_steps=4",
+            "generation.test_inputs=1",
+            &apart,
+        ];
+        let mut command = training(&fixture, &run, &settings);
+        command.arg("--trace").assert().success();
+        let result = json(&read(&run.join("result.json")));
+        assert_eq!(evaluated(&run, &[])["metrics"], result["last"]["metrics"]);
+        let lines = read(&run.join("trace.jsonl"));
+        let passes = |line: &str| json(line)["micro"][0]["passes"].as_array().unwrap().clone();
+        lines.lines().flat_map(passes).collect::<Vec<Value>>()
+    };
+    let together = routes(false);
+    let apart = routes(true);
+    assert_eq!((together.len(), apart.len()), (8, 8));
+    let names = |pass: &Value| {
+        pass.as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let sites = names(&together[0]);
+    assert!(
+        sites.iter().all(|site| site.ends_with("c_attn")),
+        "{sites:?}"
+    );
+    assert_eq!(names(&apart[0]).len(), 2 * sites.len());
+    let differ = |site: &String| {
+        let of = |pass: &Value, part| pass[format!("{site}.{part}")]["down"].clone();
+        assert!(!of(&apart[0], "q").is_null(), "{:?}", apart[0]);
+        apart.iter().any(|pass| of(pass, "q") != of(pass, "v"))
+    };
+    assert!(sites.iter().all(differ));
+}
+
+#[test]
 fn what_a_trained_model_cannot_take_is_refused() {
     let fixture = DecoderFixture::new();
     let run = fixture.path("run");

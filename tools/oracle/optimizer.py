@@ -25,17 +25,19 @@ def clip_gradients(parameters: dict[str, nn.Parameter], max_norm: float) -> floa
 
 
 class HfAdamW:
-    """Bias correction in the step size, epsilon outside it, decay after the update with the current rate.
+    """Bias correction in the step size, epsilon outside it (or "corrected": behind that of the second moment, as PyTorch's
+    own AdamW has it), decay after the update with the current rate.
 
     A parameter's step counter starts at its first gradient. Later, when it gets none, "zero-grad" updates
     it with a gradient of zero (torch 1.x) and "skip" leaves it as it is (torch 2.x).
     """
 
     def __init__(self, parameters: dict[str, nn.Parameter], *, betas: tuple[float, float],
-                 epsilon: float, weight_decay: float, unselected: str, decay_all: bool = False) -> None:
+                 epsilon: float, weight_decay: float, unselected: str, decay_all: bool = False,
+                 epsilon_placement: str = "uncorrected") -> None:
         self.parameters = parameters
         self.betas, self.epsilon, self.weight_decay = betas, epsilon, weight_decay
-        self.unselected, self.decay_all = unselected, decay_all
+        self.unselected, self.decay_all, self.epsilon_placement = unselected, decay_all, epsilon_placement
         self.state: dict[str, tuple[int, torch.Tensor, torch.Tensor]] = {}
 
     def zero_grad(self) -> None:
@@ -56,8 +58,9 @@ class HfAdamW:
             count += 1
             m.mul_(beta1).add_(gradient, alpha=1 - beta1)
             v.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-            size = rate * math.sqrt(1 - beta2**count) / (1 - beta1**count)
-            p.addcdiv_(m, v.sqrt().add_(self.epsilon), value=-size)
+            correction = math.sqrt(1 - beta2**count)
+            epsilon = self.epsilon * (correction if self.epsilon_placement == "corrected" else 1)
+            p.addcdiv_(m, v.sqrt().add_(epsilon), value=-rate * correction / (1 - beta1**count))
             if self.weight_decay and (self.decay_all or decays(name)):
                 p.mul_(1 - rate * self.weight_decay)
             self.state[name] = (count, m, v)

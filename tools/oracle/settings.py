@@ -43,6 +43,7 @@ class Settings:
     learning_rate: float
     weight_decay: float
     epsilon: float
+    epsilon_placement: str
     beta1: float
     beta2: float
     max_grad_norm: float
@@ -139,6 +140,7 @@ def _settings(tree: dict[str, Any], path: Path) -> Settings:
         learning_rate=float(get("optimizer.learning_rate", 1e-3)),
         weight_decay=float(get("optimizer.weight_decay", 0.1)),
         epsilon=float(get("optimizer.epsilon", 1e-8)),
+        epsilon_placement=choice("optimizer.epsilon_placement", "uncorrected", ("uncorrected", "corrected")),
         beta1=float(get("optimizer.beta1", 0.9)),
         beta2=float(get("optimizer.beta2", 0.999)),
         max_grad_norm=float(get("optimizer.max_grad_norm", 1.0)),

@@ -96,6 +96,7 @@ impl LowRankConfig {
             },
             gate: self.gate.then(gate),
             router: None,
+            apart: false,
             config: self.clone(),
         }
     }
@@ -119,6 +120,9 @@ pub struct LowRank {
     pub gate: Option<Linear>,
     /// What its routing policy learns.
     pub router: Option<Router>,
+    /// Whether a policy decides for it alone where it is one part of a fused map; else the parts share a decision.
+    #[module(skip)]
+    pub apart: bool,
     #[module(skip)]
     config: LowRankConfig,
 }

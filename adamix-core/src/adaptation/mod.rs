@@ -159,6 +159,18 @@ impl Adaptation {
         }
     }
 
+    /// Whether a policy decides for it alone where it is one part of a fused map.
+    pub fn is_apart(&self) -> bool {
+        matches!(self, Self::LowRank(module) if module.apart)
+    }
+
+    /// Has a policy decide for it alone, or not; of a low-rank update only.
+    pub fn set_apart(&mut self, apart: bool) {
+        if let Self::LowRank(module) = self {
+            module.apart = apart;
+        }
+    }
+
     /// The single module that `rule` makes of it; `module` is its path, up to `.adamix`.
     ///
     /// # Errors

@@ -30,6 +30,9 @@ pub struct Adaptation {
     pub equal_start: bool,
     /// Whether low-rank updates start alike in all layers, as in the released code of GPT-2.
     pub equal_layers: bool,
+    /// Whether low-rank updates of queries and values in one fused map (GPT-2's `c_attn`) are routed apart; the released
+    /// code has one draw for both.
+    pub parts_apart: bool,
     /// Tokens of a prefix or prompt.
     pub length: usize,
     /// M, the experts of a side that is not shared.
@@ -61,6 +64,7 @@ impl Default for Adaptation {
             lora_dropout: 0.0,
             equal_start: true,
             equal_layers: false,
+            parts_apart: false,
             length: 10,
             experts: 4,
             share: Share::Up,
@@ -110,6 +114,7 @@ impl Adaptation {
             }
             Kind::Lora => vec![Attachment {
                 same_in_layers: self.equal_layers,
+                parts_apart: self.parts_apart,
                 ..at(&["query", "value"], self.low_rank(false))
             }],
             Kind::Ia3 => {

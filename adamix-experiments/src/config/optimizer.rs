@@ -1,6 +1,6 @@
 //! The update rule.
 
-use adamix_core::optimizer::{AdamWConfig, Unselected};
+use adamix_core::optimizer::{AdamWConfig, EpsilonPlacement, Unselected};
 use serde::{Deserialize, Serialize};
 
 /// AdamW with clipping.
@@ -15,8 +15,10 @@ pub struct Optimizer {
     pub beta1: f64,
     /// Decay of the second moment.
     pub beta2: f64,
-    /// Outside the bias correction.
+    /// Added to the square root of the second moment.
     pub epsilon: f64,
+    /// Before or after that is corrected for its start at zero.
+    pub epsilon_placement: EpsilonPlacement,
     /// Whether biases and LayerNorms decay too.
     pub decay_all: bool,
     /// What happens to experts that a step did not draw.
@@ -31,6 +33,7 @@ impl Default for Optimizer {
             beta1,
             beta2,
             epsilon,
+            epsilon_placement,
             weight_decay,
             decay_all,
             unselected,
@@ -41,6 +44,7 @@ impl Default for Optimizer {
             beta1,
             beta2,
             epsilon,
+            epsilon_placement,
             decay_all,
             unselected,
             max_grad_norm: 1.0,
@@ -55,6 +59,7 @@ impl Optimizer {
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,
+            epsilon_placement: self.epsilon_placement,
             weight_decay: self.weight_decay,
             decay_all: self.decay_all,
             unselected: self.unselected,

@@ -9,8 +9,11 @@ use crate::hub::{HubError, Source};
 use crate::pass::Pass;
 use crate::site::{Role, Slot};
 
+/// The parts' names in paths.
+const PARTS: [&str; 3] = ["q", "k", "v"];
+
 /// `c_attn`: a map to three times the width. An adaptation sits on the whole of it, or on its parts; the
-/// parts share a site, so one decision serves them all, as in the released code.
+/// parts share a site, so one decision serves them all, as in the released code, unless they are decided for apart.
 #[derive(Module, Debug)]
 pub struct FusedAttentionMap {
     /// `[width, 3 width]`.
@@ -66,12 +69,16 @@ impl FusedAttentionMap {
         };
         let by_heads = y.clone().reshape([batch, tokens, 3 * heads, head]);
         let by_heads = by_heads.swap_dims(1, 2);
-        let parts = [(0, &self.q_part), (1, &self.k_part), (2, &self.v_part)];
-        parts.map(|(i, held)| match held {
+        let parts = [&self.q_part, &self.k_part, &self.v_part];
+        [0, 1, 2].map(|i| match parts[i] {
             None => by_heads.clone().narrow(1, i * heads, heads),
             Some(adaptation) => {
+                let own = adaptation
+                    .is_apart()
+                    .then(|| format!("{site}.{}", PARTS[i]));
+                let context = pass.context(own.as_deref().unwrap_or(site), adaptation);
                 let frozen = |_| y.clone().narrow(2, i * width, width);
-                let part = adaptation.around(x.clone(), frozen, &pass.context(site, adaptation));
+                let part = adaptation.around(x.clone(), frozen, &context);
                 part.reshape([batch, tokens, heads, head]).swap_dims(1, 2)
             }
         })
@@ -82,9 +89,9 @@ impl FusedAttentionMap {
         let whole = (None, Role::QueryKeyValue, wide, &mut self.adamix);
         let parts = [
             whole,
-            (Some("q"), Role::Query, width, &mut self.q_part),
-            (Some("k"), Role::Key, width, &mut self.k_part),
-            (Some("v"), Role::Value, width, &mut self.v_part),
+            (Some(PARTS[0]), Role::Query, width, &mut self.q_part),
+            (Some(PARTS[1]), Role::Key, width, &mut self.k_part),
+            (Some(PARTS[2]), Role::Value, width, &mut self.v_part),
         ];
         parts.map(|(part, role, output, holds)| Slot {
             site: site.clone(),

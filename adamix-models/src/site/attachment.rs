@@ -20,6 +20,10 @@ pub struct Attachment {
     /// Whether it starts alike in all layers, as LoRA does in the released code.
     #[serde(default)]
     pub same_in_layers: bool,
+    /// Whether a policy decides for each part of a fused map (GPT-2's `c_attn`) alone. The released code has one draw
+    /// for queries and values.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub parts_apart: bool,
     /// What a routing policy learns for each of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub router: Vec<Declared>,
@@ -32,6 +36,7 @@ impl Attachment {
             sites: Vec::new(),
             adaptation,
             same_in_layers: false,
+            parts_apart: false,
             router: Vec::new(),
         }
     }
@@ -100,6 +105,7 @@ pub(super) fn fill(
             key = key.purpose(part);
         }
         let mut adaptation = config.init(slot.widths, key, device);
+        adaptation.set_apart(attachment.parts_apart);
         adaptation.set_router(Router::init(&attachment.router, key, device));
         *slot.holds = Some(adaptation);
     }

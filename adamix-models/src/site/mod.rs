@@ -108,11 +108,11 @@ pub trait Adaptable: Named {
         let mut model = self.clone();
         let mut sites: Vec<Site> = Vec::new();
         for slot in model.slots() {
+            let name = slot.decided_at();
             if let Some(adaptation) = slot.holds
-                && sites.last().is_none_or(|last| last.name != slot.site)
+                && sites.last().is_none_or(|last| last.name != name)
             {
                 let (down, up) = adaptation.counts();
-                let name = slot.site;
                 sites.push(Site { name, down, up });
             }
         }
@@ -125,9 +125,9 @@ pub trait Adaptable: Named {
         let slots = model.slots().into_iter();
         let held = slots.filter_map(|slot| {
             Some(Held {
+                site: slot.decided_at(),
                 module: slot.module(),
                 adaptation: slot.holds.clone()?,
-                site: slot.site,
             })
         });
         held.collect()
@@ -165,6 +165,7 @@ pub trait Adaptable: Named {
     ) -> Result<Self, SiteError> {
         let mut last = String::new();
         for slot in self.slots() {
+            let site = slot.decided_at();
             let Some(adaptation) = slot.holds else {
                 continue;
             };
@@ -184,15 +185,15 @@ pub trait Adaptable: Named {
             };
             if let Some(reason) = reason {
                 return Err(SiteError::Policy {
-                    site: slot.site,
+                    site,
                     policy: policy.name().to_owned(),
                     reason,
                 });
             }
-            if slot.site != last && experts > 1 {
-                let key = key.purpose(&slot.site).purpose("router");
+            if site != last && experts > 1 {
+                let key = key.purpose(&site).purpose("router");
                 adaptation.set_router(Router::init(&declared, key, device));
-                last = slot.site;
+                last = site;
             }
         }
         Ok(self)
@@ -234,11 +235,15 @@ pub trait Adaptable: Named {
             };
             let config = adaptation.config();
             let router = adaptation.router().map_or_else(Vec::new, Router::declared);
-            let is_like = |a: &&mut Attachment| a.adaptation == config && a.router == router;
+            let parts_apart = adaptation.is_apart();
+            let is_like = |a: &&mut Attachment| {
+                a.adaptation == config && a.router == router && a.parts_apart == parts_apart
+            };
             match attachments.iter_mut().find(is_like) {
                 Some(attachment) => attachment.sites.push(path),
                 None => attachments.push(Attachment {
                     router,
+                    parts_apart,
                     ..Attachment::new(config).at([path])
                 }),
             }

@@ -8,7 +8,7 @@ use super::Role;
 /// One place of a model.
 #[derive(Debug)]
 pub struct Slot<'a> {
-    /// The module's Hugging Face path, under which policies, files and traces know it.
+    /// The module's Hugging Face path.
     pub site: String,
     /// The part's name where several share a site: `q`, `k` and `v` of a fused map.
     pub part: Option<&'static str>,
@@ -27,6 +27,15 @@ impl Slot<'_> {
         let scales_input =
             matches!(config, AdaptationConfig::Scale(c) if c.side == ScaledSide::Input);
         self.role.accepts(config) && !(self.part.is_some() && scales_input)
+    }
+
+    /// The name under which policies and traces know what it holds: the site, which parts of a fused map share unless
+    /// they are decided for apart.
+    pub fn decided_at(&self) -> String {
+        match self.holds.as_ref().is_some_and(Adaptation::is_apart) {
+            true => self.path(),
+            false => self.site.clone(),
+        }
     }
 
     /// The path under which its parameters are filed.
