@@ -4,6 +4,7 @@ mod fixture;
 
 use std::path::{Path, PathBuf};
 
+use adamix_models::hub::{Weights, adapter};
 use assert_cmd::Command;
 use fixture::Fixture;
 use fixture::decoder::DecoderFixture;
@@ -315,6 +316,40 @@ fn several_runs_become_one() {
     let never = fixture.path("never");
     let words = ["merge", text(runs[0]), text(&other), "--out", text(&never)];
     assert!(refused(&words).contains("did not train the same parameters"));
+}
+
+#[test]
+fn of_the_base_the_changes_are_merged() {
+    let fixture = Fixture::new();
+    let runs = [1, 2].map(|seed| {
+        let settings = [
+            "adaptation.method=bitfit",
+            "schedule.max_steps=2",
+            &format!("seed={seed}"),
+        ];
+        train(
+            &fixture.config(),
+            fixture.path(&format!("{seed}")),
+            &settings,
+        )
+    });
+    // Nothing of the changes stays: what was trained of the base is the base, and the heads, which started apart, are
+    // nothing.
+    let out = fixture.path("none");
+    let set = ["--set", "merging.options.density=0"];
+    merge(&[&runs[0], &runs[1]], "magnitude", &out, &set);
+    let base = Weights::open(&fixture.model()).unwrap();
+    let (_, tensors) = adapter::load(&out).unwrap();
+    let (heads, of_base): (Vec<_>, Vec<_>) =
+        (tensors.into_iter()).partition(|(name, _)| name.starts_with("classifier"));
+    assert!(heads.len() > 1 && of_base.len() > 10);
+    for (name, tensor) in of_base {
+        let own = base.tensor(&name).or(base.tensor(&name["bert.".len()..]));
+        assert_eq!(tensor.values, own.unwrap().values, "{name}");
+    }
+    for (name, tensor) in heads {
+        assert!(tensor.values.iter().all(|v| *v == 0.0), "{name}");
+    }
 }
 
 #[test]

@@ -74,6 +74,20 @@ fn a_backbone_in_half_precision_trains_alike() {
             .map(|line| serde_json::from_str::<Value>(line).unwrap());
         let losses: Vec<f64> = lines.filter_map(|line| line["loss"].as_f64()).collect();
         assert_eq!(losses.len(), 4);
+        // Loaded again, its frozen maps are what they were: the same predictions to the last bit.
+        let dev = fixture.data().join("dev.tsv").display().to_string();
+        let again = fixture.path("again.jsonl").display().to_string();
+        let model = fixture.model().display().to_string();
+        let words = ["predict", "--model", &model, "--run", &out, "--task", "rte"];
+        let words = [&words[..], &["--input", &dev]].concat();
+        adamix(&[&words[..], &["--output", &again]].concat());
+        let logits = |path: &std::path::Path| -> Vec<Value> {
+            let text = std::fs::read_to_string(path).unwrap();
+            let line = |line| serde_json::from_str::<Value>(line).unwrap()["logits"].clone();
+            text.lines().map(line).collect()
+        };
+        let state = run.join("predictions/best.jsonl");
+        assert_eq!(logits(&fixture.path("again.jsonl")), logits(&state));
         losses
     });
     let [full, half] = losses;

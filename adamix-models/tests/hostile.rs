@@ -50,6 +50,7 @@ fn adapter_config() -> AdapterConfig {
         pooling: "pooler".to_owned(),
         task: "rte".to_owned(),
         merged: false,
+        halved: false,
         max_length: 16,
         prompt: None,
     }

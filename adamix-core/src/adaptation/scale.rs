@@ -112,15 +112,52 @@ impl Scale {
         }
     }
 
-    /// The single scaling that `rule` makes of the bank.
+    /// The single scaling that `rule` makes of the bank. A rule sees how far the vectors are from 1, where they
+    /// started: what prunes or thins drops changes, not the channel.
     ///
     /// # Errors
     /// If the rule cannot merge it.
     pub fn merged(&self, rule: &dyn MergeRule, module: &str) -> Result<Self, MergeError> {
+        if self.scale.len() == 1 {
+            return Ok(self.clone());
+        }
+        let changes = Bank {
+            experts: (self.scale.experts.iter())
+                .map(|vector| moved(vector, -1.0))
+                .collect(),
+        };
+        let merged = changes.merged(rule, &Place::bank(module, "scale"))?;
         Ok(Self {
-            scale: self.scale.merged(rule, &Place::bank(module, "scale"))?,
+            scale: Bank::of(moved(&merged.experts[0], 1.0)),
             router: None,
             ..self.clone()
         })
+    }
+}
+
+/// A vector with `by` added to each of its values.
+fn moved(vector: &Linear, by: f32) -> Linear {
+    let values = vector.weight_values().into_iter().map(|value| value + by);
+    vector.with_values(vector.shape(), values.collect(), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::merging::Magnitude;
+
+    /// Changes 0, 0, 2 and 0.25, 0, 0.5, of which a third stays: 0, 0, 2 and 0, 0, 0.5, with the mean 0, 0, 1.25.
+    #[test]
+    fn what_is_pruned_is_the_change() {
+        let device = Device::flex();
+        let mut mixture = ScaleConfig::new().with_experts(2).init([3, 3], &device);
+        for (vector, values) in
+            (mixture.scale.experts.iter_mut()).zip([[1.0, 1.0, 3.0], [1.25, 1.0, 1.5]])
+        {
+            *vector = vector.with_values([1, 3], values.to_vec(), None);
+        }
+        let rule = Magnitude { density: 0.34 };
+        let merged = mixture.merged(&rule, "adamix").unwrap();
+        assert_eq!(merged.scale.experts[0].weight_values(), [1.0, 1.0, 2.25]);
     }
 }

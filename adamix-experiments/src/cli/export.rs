@@ -365,6 +365,7 @@ impl Export {
             task: known.map_or_else(String::new, |config| config.task.clone()),
             merged: true,
             max_length: known.map_or(0, |config| config.max_length),
+            halved: known.is_some_and(|config| config.halved),
             prompt: known.and_then(|config| config.prompt.clone()),
         }
     }

@@ -209,6 +209,7 @@ impl Merge {
         self.merge(
             runs,
             |run| base.with_adapter(run, device),
+            |description| base.bare(description, device),
             &splits,
             |examples| ClassificationRows::new(&base, &data, config, examples),
             |adapted, path, description| adapted.save_served(path, description, &base),
@@ -230,6 +231,7 @@ impl Merge {
         self.merge(
             runs,
             |run| base.with_adapter(run, device),
+            |_| base.plain(device),
             &splits,
             |pairs| GenerationRows::new(&base, pairs, base.longest_input(config)),
             |adapted, path, description| adapted.save_served(path, description, &base),
@@ -241,6 +243,7 @@ impl Merge {
         &self,
         runs: &Runs,
         open: impl Fn(&Path) -> Result<(Adapted<R::Model>, AdapterConfig)>,
+        bare: impl Fn(&AdapterConfig) -> Result<R::Model>,
         splits: &Splits<'_, T>,
         rows: impl Fn(Vec<T>) -> Result<R>,
         save: impl FnOnce(&Adapted<R::Model>, &Path, &AdapterConfig) -> Result<()>,
@@ -251,8 +254,8 @@ impl Merge {
             .map(|run| run.file(self.state.adapter()));
         let loaded = (adapters.map(|path| open(&path))).collect::<Result<Vec<_>>>()?;
         let models = loaded.iter().map(|(adapted, _)| adapted.model.clone());
-        let candidates = runs.candidates(models.collect())?;
         let description = one_description(loaded.iter().map(|(_, description)| description))?;
+        let candidates = runs.candidates(models.collect(), || bare(&description))?;
         let (held, gathered) = self.held(runs, splits);
         let held = held.map(&rows).transpose()?;
         let dev = rows(splits.dev.to_vec())?;
@@ -342,7 +345,11 @@ impl Merge {
 
 impl Runs {
     /// The experts of the one run, or the runs.
-    fn candidates<M: Adaptable>(&self, mut models: Vec<M>) -> Result<Candidates<M>> {
+    fn candidates<M: Adaptable>(
+        &self,
+        mut models: Vec<M>,
+        bare: impl Fn() -> Result<M>,
+    ) -> Result<Candidates<M>> {
         let candidates = if models.len() == 1 {
             Candidates::of_run(models.remove(0))
         } else {
@@ -353,7 +360,7 @@ impl Runs {
                     let rule = config.merging.rule_for(&model)?;
                     Ok(model.joined(rule.as_ref())?)
                 });
-            Candidates::of_runs(merged.collect::<Result<_>>()?)
+            Candidates::of_runs(merged.collect::<Result<_>>()?, &bare()?)
         }?;
         for merging in &self.mergings {
             merging.check_banks(&candidates.mixture.banks())?;

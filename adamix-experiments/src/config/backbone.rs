@@ -27,6 +27,13 @@ pub enum Precision {
     Bf16,
 }
 
+impl Precision {
+    /// Whether frozen maps are stored in half their size.
+    pub fn halves(self) -> bool {
+        self == Self::Bf16
+    }
+}
+
 impl Default for Backbone {
     fn default() -> Self {
         Self {

@@ -6,6 +6,7 @@ use adamix_core::account::MARK;
 use adamix_core::adaptation::Adaptation;
 use adamix_core::merging::{MergeError, MergeRule, Place, Uniform, Weighted};
 use adamix_core::parameter::{self, HostTensor, ParameterInfo};
+use adamix_models::encoder::is_lm_head;
 use adamix_models::site::Adaptable;
 use anyhow::{Context, Result, ensure};
 
@@ -18,6 +19,8 @@ pub struct Candidates<M> {
     pub experts: Vec<M>,
     /// What several runs trained outside banks: heads, norms, parameters of the base.
     loose: Vec<String>,
+    /// Where these started, if that was the same for all runs: the base's own values.
+    start: BTreeMap<String, HostTensor>,
 }
 
 impl<M: Adaptable> Candidates<M> {
@@ -38,15 +41,16 @@ impl<M: Adaptable> Candidates<M> {
             experts: (0..count).map(alone).collect::<Result<_, _>>()?,
             mixture: model,
             loose: Vec::new(),
+            start: BTreeMap::new(),
         })
     }
 
     /// Several runs, each with one module a site: each is an expert, heads and all else that they trained
-    /// included.
+    /// included. `bare` is the base that they were trained on, a fresh head the only thing on it that is trainable.
     ///
     /// # Errors
     /// If they are not of one shape.
-    pub fn of_runs(experts: Vec<M>) -> Result<Self> {
+    pub fn of_runs(experts: Vec<M>, bare: &M) -> Result<Self> {
         let trained = |model: &M| -> Vec<ParameterInfo> {
             let mut infos = parameter::parameters(model);
             infos.retain(|info| info.trainable);
@@ -65,15 +69,19 @@ impl<M: Adaptable> Candidates<M> {
         }
         let loose = first.iter().map(|info| info.name.clone());
         let loose = loose.filter(|name| !Parameter::of(name).is_of_bank());
+        let loose: Vec<String> = loose.collect();
+        let of_base = |info: &ParameterInfo| !info.trainable || is_lm_head(&info.name);
         Ok(Self {
             mixture: together(&experts)?,
-            loose: loose.collect(),
+            start: parameter::export(bare, |info| of_base(info) && loose.contains(&info.name)),
+            loose,
             experts,
         })
     }
 
-    /// The model that `rule` makes of them, outside autodiff. Where a rule merges whole modules only, what
-    /// stands outside banks is averaged.
+    /// The model that `rule` makes of them, outside autodiff. Of what the base had, a rule sees how far the runs moved
+    /// it: what prunes or thins drops changes, not the base. Where a rule merges whole modules only, what stands
+    /// outside banks is averaged.
     ///
     /// # Errors
     /// If the rule cannot merge one of their parts.
@@ -86,7 +94,10 @@ impl<M: Adaptable> Candidates<M> {
         let experts: Vec<BTreeMap<String, HostTensor>> = self.experts.iter().map(loose).collect();
         let mut values = BTreeMap::new();
         for (name, first) in &experts[0] {
-            let own: Vec<&[f32]> = experts.iter().map(|e| e[name].values.as_slice()).collect();
+            let start = self.start.get(name).map(|tensor| tensor.values.as_slice());
+            let own = (experts.iter()).map(|expert| moved(&expert[name].values, start, -1.0));
+            let own: Vec<Vec<f32>> = own.collect();
+            let own: Vec<&[f32]> = own.iter().map(Vec::as_slice).collect();
             let parameter = Parameter::of(name);
             let place = parameter.place();
             let combined = match rule.combine(&own, &place) {
@@ -95,11 +106,21 @@ impl<M: Adaptable> Candidates<M> {
             };
             let tensor = HostTensor {
                 shape: first.shape.clone(),
-                values: combined?,
+                values: moved(&combined?, start, 1.0),
             };
             values.insert(name.clone(), tensor);
         }
         Ok(parameter::assign(merged, values)?)
+    }
+}
+
+/// Values with a start added to or taken from them, where there is one.
+fn moved(values: &[f32], start: Option<&[f32]>, sign: f32) -> Vec<f32> {
+    match start {
+        None => values.to_vec(),
+        Some(start) => (values.iter().zip(start))
+            .map(|(value, start)| value + sign * start)
+            .collect(),
     }
 }
 

@@ -22,7 +22,7 @@ use super::adapted::{Adapted, is_head};
 use super::prompted::Prompted;
 use super::served::pooling_named;
 use super::tokens;
-use crate::config::{Precision, RunConfig};
+use crate::config::RunConfig;
 use crate::embedded;
 
 /// A Hugging Face folder, opened.
@@ -117,7 +117,10 @@ impl Base {
             }
         };
         let model = adapt_classifier(model, config, key.purpose("mixture"), device)?;
-        Ok(Adapted::new(stored(model, config.backbone.precision)))
+        Ok(Adapted::new(stored(
+            model,
+            config.backbone.precision.halves(),
+        )))
     }
 
     /// The encoder with its own masked-LM head, whose parameters are trainable, as LiST trains them.
@@ -170,22 +173,30 @@ impl Base {
             };
             return Err(error.into());
         }
-        let model = match &config.prompt {
-            Some(described) => self.cloze(&self.config, &Prompted::stored(described)?, device)?,
-            None => {
-                let pooling = pooling_named(&config.pooling).with_context(|| {
-                    format!("{}: pooling `{}`", folder.display(), config.pooling)
-                })?;
-                let classifier = SequenceClassifierConfig {
-                    encoder: self.config.clone(),
-                    outputs: config.outputs,
-                    pooling,
-                };
-                classifier.load(&self.weights, Key::new(0), false, device)?
-            }
-        };
+        let model = self
+            .bare(&config, device)
+            .with_context(|| folder.display().to_string())?;
         let model = wearing(model, folder, &config, tensors, device)?;
-        Ok((Adapted::new(model), config))
+        Ok((Adapted::new(stored(model, config.halved)), config))
+    }
+
+    /// The model that an adapter goes onto: the base, with the head that its description asks for, whose values are
+    /// the base's own where a prompt asks the masked-LM head, and else fresh.
+    ///
+    /// # Errors
+    /// If the base lacks the head, or the description names an unknown pooling.
+    pub fn bare(&self, described: &AdapterConfig, device: &Device) -> Result<SequenceClassifier> {
+        if let Some(prompt) = &described.prompt {
+            return self.cloze(&self.config, &Prompted::stored(prompt)?, device);
+        }
+        let pooling = pooling_named(&described.pooling)
+            .with_context(|| format!("pooling `{}`", described.pooling))?;
+        let classifier = SequenceClassifierConfig {
+            encoder: self.config.clone(),
+            outputs: described.outputs,
+            pooling,
+        };
+        Ok(classifier.load(&self.weights, Key::new(0), false, device)?)
     }
 }
 
@@ -259,19 +270,17 @@ pub fn adapt_classifier(
     }))
 }
 
-/// The model with its frozen maps stored as the config says. Norms, tables and all that is trained stay in 32
+/// The model with its frozen maps in `bf16` if it is to be `halved`. Norms, tables and all that is trained stay in 32
 /// bits.
-pub fn stored<M: Adaptable>(model: M, precision: Precision) -> M {
-    match precision {
-        Precision::F32 => model,
-        Precision::Bf16 => {
-            let maps: BTreeSet<String> = affine_modules(&model).into_iter().collect();
-            parameter::halve_frozen(model, |info| {
-                let module = info.name.strip_suffix(".weight");
-                module.is_some_and(|module| maps.contains(module))
-            })
-        }
+pub fn stored<M: Adaptable>(model: M, halved: bool) -> M {
+    if !halved {
+        return model;
     }
+    let maps: BTreeSet<String> = affine_modules(&model).into_iter().collect();
+    parameter::halve_frozen(model, |info| {
+        let module = info.name.strip_suffix(".weight");
+        module.is_some_and(|module| maps.contains(module))
+    })
 }
 
 impl Adapted<SequenceClassifier> {
@@ -295,6 +304,7 @@ impl Adapted<SequenceClassifier> {
             task: task.name.clone(),
             merged,
             max_length: base.longest_input(config),
+            halved: config.backbone.precision.halves(),
             prompt: prompt.map(|prompted| prompted.described),
         })
     }

@@ -9,7 +9,7 @@ use adamix_models::hub::{Layout, Source, StoredAdapter};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 
-use super::base::Base;
+use super::base::{self, Base};
 use super::prompted::Prompted;
 
 /// A base that was loaded once. Models made of it share its tensors: each further task costs what its adapter
@@ -124,8 +124,10 @@ impl Backbone<'_> {
             trained.is_none_or(|trained| trained == served.outputs),
             "{path}: the head has another number of outputs than adamix_config.json says"
         );
+        let halved = stored.config.as_ref().is_some_and(|config| config.halved);
+        let model = stored.onto(served.model, Layout::OutIn, &self.device)?;
         Ok(Served {
-            model: stored.onto(served.model, Layout::OutIn, &self.device)?,
+            model: base::stored(model, halved),
             ..served
         })
     }

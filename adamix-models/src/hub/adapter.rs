@@ -42,6 +42,9 @@ pub struct AdapterConfig {
     pub merged: bool,
     /// Longest input in tokens that training saw.
     pub max_length: usize,
+    /// Whether the base's frozen maps were kept in `bf16` when it was trained, as they then are when it is used.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub halved: bool,
     /// The prompt whose mask is asked in place of a head; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<PromptConfig>,

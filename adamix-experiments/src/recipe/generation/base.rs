@@ -87,7 +87,10 @@ impl DecoderBase {
         let decoder = self.config.clone().with_dropout(config.backbone.dropout);
         let model = Gpt2::load(&decoder, &self.weights, device)?;
         let model = adapt(model, config, key.purpose("mixture"), device)?;
-        Ok(Adapted::new(stored(model, config.backbone.precision)))
+        Ok(Adapted::new(stored(
+            model,
+            config.backbone.precision.halves(),
+        )))
     }
 
     /// The model with an adapter from disk on it.
@@ -110,7 +113,7 @@ impl DecoderBase {
         }
         let model = self.plain(device)?;
         let model = wearing(model, folder, &config, tensors, device)?;
-        Ok((Adapted::new(model), config))
+        Ok((Adapted::new(stored(model, config.halved)), config))
     }
 
     /// The model with an adapter of this program or of Python's `peft` on it, to generate with.
@@ -135,8 +138,10 @@ impl DecoderBase {
     ///
     /// # Errors
     /// If it does not fit.
-    pub fn with(&self, stored: &StoredAdapter, device: &Device) -> Result<Gpt2> {
-        Ok(stored.onto(self.plain(device)?, Layout::InOut, device)?)
+    pub fn with(&self, adapter: &StoredAdapter, device: &Device) -> Result<Gpt2> {
+        let halved = adapter.config.as_ref().is_some_and(|config| config.halved);
+        let model = adapter.onto(self.plain(device)?, Layout::InOut, device)?;
+        Ok(stored(model, halved))
     }
 }
 
@@ -178,6 +183,7 @@ impl Adapted<Gpt2> {
             task: corpus.name().to_owned(),
             merged,
             max_length: base.longest_input(config),
+            halved: config.backbone.precision.halves(),
             prompt: None,
         }
     }
