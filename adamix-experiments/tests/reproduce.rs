@@ -64,6 +64,25 @@ fn the_same_command_goes_on_and_records_alone_give_every_byte() {
         "{told}"
     );
     assert_ne!(std::fs::read_to_string(&table).unwrap(), first);
+    // A record of another base model, or of other data, is not that of today's.
+    let path = record(&smoke);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let old: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let id = old["id"].as_str().unwrap();
+    edit(&path, id, "0123456789abcdef");
+    let name = path.file_name().unwrap().to_str().unwrap();
+    std::fs::rename(
+        &path,
+        path.with_file_name(name.replace(id, "0123456789abcdef")),
+    )
+    .unwrap();
+    let told = succeeds(&mut reproduce("adamix,no-sharing"));
+    assert!(
+        told.contains("1 runs done now, 1 recorded before"),
+        "{told}"
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    assert_eq!(smoke.join("records").read_dir().unwrap().count(), 2);
 
     if let Some(found) = browser::visit(&smoke.join("report.html"), folder.path()) {
         assert_eq!(found["dangling"], serde_json::json!([]), "{found}");

@@ -83,7 +83,7 @@ impl Records {
         self.gold.get(&record.gold)
     }
 
-    /// Adds a record, in memory and on disk.
+    /// Adds a record, in memory and on disk, in place of one of the same config.
     pub fn add(&mut self, record: Record, gold: Option<Gold>) -> Result<()> {
         if let Some(gold) = gold {
             let name = gold.name();
@@ -93,8 +93,14 @@ impl Records {
             )?;
             self.gold.insert(name, gold);
         }
-        write_json(&self.folder.join(file_of(&record)), &record)?;
-        self.by_spec.insert(spec_of(&record.config), record);
+        let file = file_of(&record);
+        write_json(&self.folder.join(&file), &record)?;
+        let before = self.by_spec.insert(spec_of(&record.config), record);
+        if let Some(before) = before.map(|before| file_of(&before)).filter(|b| *b != file) {
+            let path = self.folder.join(before);
+            std::fs::remove_file(&path)
+                .with_context(|| format!("{}: cannot be removed", path.display()))?;
+        }
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ pub struct Row {
 }
 
 /// Rows that are methods of their own.
-const ROWS: [Row; 30] = [
+const ROWS: [Row; 32] = [
     method("head", "Head only", "adaptation.method = 'head'"),
     method("full", "Full fine-tuning", "adaptation.method = 'full'"),
     method("adapter", "One adapter", "adaptation.method = 'adapter'"),
@@ -102,7 +102,23 @@ const ROWS: [Row; 30] = [
     variant("m4", "M = 4", "adaptation.experts = 4"),
     variant("m8", "M = 8", "adaptation.experts = 8"),
     variant("d8", "8", "adaptation.bottleneck = 8"),
+    variant(
+        "adamix-roberta-mini",
+        "AdaMix on roberta-mini",
+        ROBERTA_MINI,
+    ),
+    Row {
+        variation: ROBERTA_MINI,
+        ..method(
+            "full-roberta-mini",
+            "Full fine-tuning of roberta-mini",
+            "adaptation.method = 'full'",
+        )
+    },
 ];
+
+/// The encoder that the program carries, in place of a profile's own.
+const ROBERTA_MINI: &str = "model = 'embedded'";
 
 /// Widths of the bottleneck, beside `d8`.
 const WIDTHS: [Row; 4] = [

@@ -17,6 +17,7 @@ mod figure5;
 mod grid;
 mod loss_curves;
 mod methods;
+mod own_base;
 mod plan;
 mod profile;
 mod publish;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::methods::{self, Row};
+use super::own_base::OwnBase;
 use crate::config::{self, RunConfig};
 use crate::report::record::Rule;
 
@@ -52,6 +53,9 @@ pub struct Profile {
     /// Sizes of the data sets, for estimates.
     #[serde(default)]
     pub sizes: BTreeMap<String, Size>,
+    /// Base models that are trained first.
+    #[serde(default)]
+    pub bases: Vec<OwnBase>,
     /// What the base model's own tuning may have seen, where it was tuned for something before.
     pub seen: Option<Seen>,
 }

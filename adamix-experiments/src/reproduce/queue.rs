@@ -8,6 +8,7 @@ use adamix_keys::Key;
 use anyhow::Result;
 
 use super::exhibit::Mode;
+use super::own_base::prepare;
 use super::plan::Job;
 use super::profile::Profile;
 use super::recording;
@@ -47,11 +48,19 @@ pub fn work(
     let mut done = Done::default();
     for (i, job) in jobs.iter().enumerate() {
         if job.is_done(records, profile.rule) {
-            done.before += 1;
-            continue;
+            if !is_outdated(job, records) {
+                done.before += 1;
+                continue;
+            }
+            tell(&format!(
+                "{}: recorded from another base model, other data or another meaning of runs",
+                job.title()
+            ));
         }
         tell(&format!("{} of {}: {}", i + 1, jobs.len(), job.title()));
-        match one(job, profile.rule, store, sitting) {
+        let results = records.folder().to_owned();
+        let prepared = prepare(profile, &job.config, &results, sitting, tell);
+        match prepared.and_then(|()| one(job, profile.rule, store, sitting)) {
             Ok((record, gold)) => {
                 records.add(record, gold)?;
                 done.new += 1;
@@ -65,6 +74,14 @@ pub fn work(
         }
     }
     Ok(done)
+}
+
+/// Whether a job's record is of other files than those that are there now. Without the files nothing can be run again, and
+/// the record stands.
+fn is_outdated(job: &Job, records: &Records) -> bool {
+    let record = records.of(&job.config);
+    let now = recipe::identity(&job.config);
+    now.is_ok_and(|now| record.is_some_and(|record| record.id != now.id))
 }
 
 fn one(job: &Job, rule: Rule, store: &Path, sitting: &Sitting) -> Result<(Record, Option<Gold>)> {
