@@ -337,3 +337,55 @@ fn a_loss_that_is_not_finite_stops_the_run() {
     );
     assert!(!fixture.path("run").join("result.json").exists());
 }
+
+#[test]
+fn a_bench_times_steps_and_searches_that_have_room() {
+    let bench = |words: &[&str]| {
+        let mut command = adamix();
+        command.args(["bench", "--repeats", "1", "--batch", "1", "--json"]);
+        command.args(words);
+        command
+    };
+    let step = ["--architecture", "minilm-l6", "--tokens", "8"];
+    let search = [
+        "--architecture",
+        "gpt2-mini",
+        "--tokens",
+        "8",
+        "--beams",
+        "2",
+    ];
+    for (words, work, tokens) in [
+        (&step[..], "step", 8.0),
+        (
+            &[&search[..], &["--new-tokens", "4"]].concat(),
+            "search",
+            4.0,
+        ),
+    ] {
+        let output = bench(words).output().unwrap();
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(found["work"], work);
+        let [rate, seconds] =
+            ["tokens_per_second", "median_seconds"].map(|name| found[name].as_f64().unwrap());
+        assert!((rate * seconds - tokens).abs() < 1e-6, "{found}");
+        assert!(found["gflops"].as_f64() > Some(0.0));
+    }
+    for (words, culprit) in [
+        (
+            ["--architecture", "minilm-l6", "--tokens", "600"],
+            "512 positions",
+        ),
+        (
+            ["--architecture", "gpt2-mini", "--tokens", "500"],
+            "512 positions",
+        ),
+        (
+            ["--architecture", "gpt2-nano", "--tokens", "5"],
+            "gpt2-mini",
+        ),
+    ] {
+        let line = refused(&mut bench(&words));
+        assert!(line.contains(culprit), "{line}");
+    }
+}

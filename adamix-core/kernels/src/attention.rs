@@ -5,7 +5,7 @@ mod past;
 
 pub use past::{Lineage, Past};
 
-use crate::device::is_fused;
+use crate::device::{is_fused, is_on};
 use crate::dropout::Dropout;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -98,7 +98,7 @@ fn run([q, k, v]: [Tensor<4>; 3], mask: Option<Tensor<2>>, settings: Settings) -
         dropout.check(batch);
     }
     let fused = [&q, &k, &v].into_iter().all(is_fused) && mask.as_ref().is_none_or(is_fused);
-    if !fused {
+    if !(fused && is_on("attention")) {
         return composed(q, k, v, mask, settings.causal, settings.dropout.as_ref());
     }
     let mask = mask.unwrap_or_else(|| Tensor::ones([batch, keys], &q.device()));

@@ -4,6 +4,21 @@ use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Tensor};
 use burn_flex::FlexDevice;
 
+/// Whether an operation is fused at all. Always, but in a build with the feature `ladder`, where the variable
+/// `ADAMIX_COMPOSED` names those that are not (`attention,gelu`, or `all`): for measuring what fusing one gives.
+#[cfg(feature = "ladder")]
+pub(crate) fn is_on(operation: &str) -> bool {
+    static COMPOSED: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    let composed = COMPOSED.get_or_init(|| std::env::var("ADAMIX_COMPOSED").unwrap_or_default());
+    let mut names = composed.split(',');
+    !names.any(|name| name == operation || name == "all")
+}
+
+#[cfg(not(feature = "ladder"))]
+pub(crate) fn is_on(_operation: &str) -> bool {
+    true
+}
+
 /// Whether the kernels read a tensor as a weight: on the same backend, in 32-bit floats or, if it is frozen, in
 /// `bf16`.
 pub(crate) fn is_fused_weight(tensor: &Tensor<2>) -> bool {

@@ -1,6 +1,6 @@
 //! Dropout whose masks come from keys.
 
-use crate::device::is_fused;
+use crate::device::{is_fused, is_on};
 use crate::flex::{rows, slice, tensor, uninitialised};
 use crate::simd::multiversion;
 use adamix_keys::mask;
@@ -118,7 +118,7 @@ pub fn dropout<const D: usize>(x: Tensor<D>, dropout: &Dropout) -> Tensor<D> {
     dropout.check(x.dims()[0]);
     if dropout.rate == 0.0 {
         x
-    } else if is_fused(&x) {
+    } else if is_on("dropout") && is_fused(&x) {
         let y = Dispatch::fused_dropout(x.into_dispatch(), dropout.clone());
         Tensor::from_dispatch(y)
     } else {

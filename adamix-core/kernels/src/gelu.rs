@@ -1,6 +1,6 @@
 //! The Gaussian error linear unit, exact and in its tanh approximation.
 
-use crate::device::is_fused;
+use crate::device::{is_fused, is_on};
 use crate::flex::{CHUNK, slice, tensor, uninitialised};
 use crate::math::{erfc, exp, fma};
 use crate::simd::multiversion;
@@ -16,7 +16,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// `x Φ(x)` with the normal distribution function `Φ` (BERT, RoBERTa), and its exact derivative.
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    if is_fused(&x) {
+    if is_on("gelu") && is_fused(&x) {
         run(x, Form::Exact)
     } else {
         composed(x)
@@ -26,7 +26,7 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// `0.5 x (1 + tanh(sqrt(2/π) (x + 0.044715 x³)))`, the approximation GPT-2 was trained with
 /// (`gelu_new`), and its exact derivative.
 pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    if is_fused(&x) {
+    if is_on("gelu") && is_fused(&x) {
         run(x, Form::Tanh)
     } else {
         composed_tanh(x)

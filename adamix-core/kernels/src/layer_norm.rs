@@ -2,7 +2,7 @@
 
 mod kernel;
 
-use crate::device::is_fused;
+use crate::device::{is_fused, is_on};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
@@ -27,7 +27,7 @@ pub fn layer_norm<const D: usize>(
     epsilon: f64,
 ) -> Tensor<D> {
     check(&x, &gamma, &beta);
-    if !(is_fused(&x) && is_fused(&gamma) && is_fused(&beta)) {
+    if !(is_on("layer-norm") && is_fused(&x) && is_fused(&gamma) && is_fused(&beta)) {
         return composed(x, gamma, beta, epsilon);
     }
     Tensor::from_dispatch(Dispatch::fused_layer_norm(
@@ -55,7 +55,12 @@ pub fn add_layer_norm<const D: usize>(
         residual.dims(),
         "layer normalisation: x and residual"
     );
-    if !(is_fused(&x) && is_fused(&residual) && is_fused(&gamma) && is_fused(&beta)) {
+    if !(is_on("layer-norm")
+        && is_fused(&x)
+        && is_fused(&residual)
+        && is_fused(&gamma)
+        && is_fused(&beta))
+    {
         return composed(x + residual, gamma, beta, epsilon);
     }
     Tensor::from_dispatch(Dispatch::fused_add_layer_norm(

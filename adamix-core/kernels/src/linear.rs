@@ -1,7 +1,7 @@
 //! `y = x W + b`, with nothing saved and nothing computed for frozen parameters.
 
 use crate::columns::column_sums;
-use crate::device::{is_fused, is_fused_weight};
+use crate::device::{is_fused, is_fused_weight, is_on};
 use crate::few_rows;
 use crate::flex::{matrix, rows, slice, tensor, uninitialised};
 use crate::gemm::{Element, Matrix, Start, multiply};
@@ -45,7 +45,11 @@ pub fn linear<const D: usize>(
             "linear: bias and columns of the weight"
         );
     }
-    if !(is_fused(&x) && is_fused_weight(&weight) && bias.as_ref().is_none_or(is_fused)) {
+    if !(is_on("linear")
+        && is_fused(&x)
+        && is_fused_weight(&weight)
+        && bias.as_ref().is_none_or(is_fused))
+    {
         return composed(x, weight, bias);
     }
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());

@@ -1,11 +1,16 @@
-//! How long one step takes on this machine, beside what its matrix products could at best.
+//! How long one step, or one search, takes on this machine, beside what its matrix products could at best.
 
+mod generation;
 mod machine;
 mod step;
 
+pub use generation::Generation;
 pub use machine::{Machine, peak_memory};
 pub use step::{Work, run};
 
+use std::time::Instant;
+
+use anyhow::Result;
 use serde::Serialize;
 
 /// The times of one piece of work.
@@ -15,7 +20,7 @@ pub struct Times {
     pub seconds: Vec<f64>,
     /// Products and sums of the matrix products, a repetition.
     pub flops: f64,
-    /// Tokens a repetition, padding included.
+    /// Tokens a repetition, padding included; of a search, those that it found.
     pub tokens: usize,
     /// Examples a repetition.
     pub examples: usize,
@@ -38,6 +43,17 @@ impl Times {
     pub fn shortest(&self) -> f64 {
         self.seconds.iter().copied().fold(f64::INFINITY, f64::min)
     }
+}
+
+/// The seconds of each repetition after one that warms up.
+fn repeat(repeats: usize, mut once: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+    once()?;
+    let timed = (0..repeats).map(|_| {
+        let clock = Instant::now();
+        once()?;
+        Ok(clock.elapsed().as_secs_f64())
+    });
+    timed.collect()
 }
 
 #[cfg(test)]

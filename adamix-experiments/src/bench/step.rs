@@ -1,7 +1,5 @@
 //! A training step and a forward pass of an encoder with mixtures, on rows of random tokens.
 
-use std::time::Instant;
-
 use adamix_core::adaptation::{AdaptationConfig, BottleneckConfig};
 use adamix_core::merging::Uniform;
 use adamix_core::objective::{Consistency, StepLoss, Targets};
@@ -15,10 +13,10 @@ use adamix_models::encoder::{
 use adamix_models::hub::Source;
 use adamix_models::pass::{Pass, PassDropout};
 use adamix_models::site::{Adaptable, Attachment};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use burn::tensor::Device;
 
-use super::Times;
+use super::{Times, repeat};
 use crate::config::Precision;
 use crate::recipe::stored;
 
@@ -80,12 +78,21 @@ impl Work {
         let mixture = BottleneckConfig::new(self.bottleneck).with_experts(self.experts);
         let mixture = Attachment::new(AdaptationConfig::Bottleneck(mixture));
         let model = model.attach(&[mixture], 0, key.purpose("mixture"), device)?;
-        Ok(stored(model, self.precision))
+        Ok(stored(model, self.precision.halves()))
     }
 }
 
 /// Times a piece of work on a device.
+///
+/// # Errors
+/// If the rows are longer than the encoder's positions.
 pub fn run(work: &Work, device: &Device) -> Result<Times> {
+    let longest = work.encoder.max_length();
+    ensure!(
+        work.tokens <= longest,
+        "--tokens is {}; this encoder has {longest} positions",
+        work.tokens
+    );
     let device = device.clone().autodiff();
     let ids: Vec<i32> = (0..work.batch * work.tokens)
         .map(|i| {
@@ -103,7 +110,8 @@ pub fn run(work: &Work, device: &Device) -> Result<Times> {
         let input = EncoderInput::new(&work.encoder, &ids, &types, &mask, work.tokens, &device);
         repeat(work.repeats, || {
             let _ = model.forward(&input, &Pass::EVALUATION).into_data();
-        })
+            Ok(())
+        })?
     } else {
         let input = EncoderInput::new(&work.encoder, &ids, &types, &mask, work.tokens, &device);
         let mut step = Step {
@@ -112,7 +120,10 @@ pub fn run(work: &Work, device: &Device) -> Result<Times> {
             optimizer: AdamW::new(AdamWConfig::default()),
             done: 0,
         };
-        repeat(work.repeats, || step.run(&input, &rows))
+        repeat(work.repeats, || {
+            step.run(&input, &rows);
+            Ok(())
+        })?
     };
     Ok(Times {
         seconds,
@@ -120,16 +131,6 @@ pub fn run(work: &Work, device: &Device) -> Result<Times> {
         tokens: work.batch * work.tokens,
         examples: work.batch,
     })
-}
-
-fn repeat(repeats: usize, mut once: impl FnMut()) -> Vec<f64> {
-    once();
-    let timed = (0..repeats).map(|_| {
-        let clock = Instant::now();
-        once();
-        clock.elapsed().as_secs_f64()
-    });
-    timed.collect()
 }
 
 /// A training that goes on from repetition to repetition.
