@@ -35,12 +35,28 @@ def configs(stores, record):
         yield file.parent, tomllib.loads((file.parent / "run.toml").read_text()), json.loads(file.read_text())
 
 
+def name_of(config):
+    """The policy, with what else sets a run apart from AdaMix with a shared up side."""
+    adaptation, loss = config["adaptation"], config["consistency"]
+    name = config["routing"]["policy"] if adaptation["method"].startswith("adamix") else adaptation["method"]
+    further = []
+    if adaptation["method"] == "adamix-lora":
+        further.append("LoRA")
+    if adaptation["method"].startswith("adamix") and adaptation["share"] != "up":
+        further.append({"none": "nothing shared", "down": "down shared", "both": "both shared"}[adaptation["share"]])
+    if loss["task_loss"] == "both":
+        further.append(f"both losses, weight {loss['weight']:g}")
+    if config["input"]["kept_for_merging"]:
+        further.append(f"{config['input']['kept_for_merging']:g} of the rows kept")
+    return ", ".join([name, *further])
+
+
 def policies(stores):
     found = defaultdict(lambda: defaultdict(list))
     for mode in ("native", "merged"):
         for _, config, record in configs(stores, mode):
             for name in ("accuracy", "f1"):
-                found[config["routing"]["policy"]][mode, name].append(record["metrics"][name])
+                found[name_of(config)][mode, name].append(record["metrics"][name])
     row(["policy", "seeds", "native accuracy", "native F1", "merged accuracy", "merged F1"])
     row(["---"] * 6)
     for policy, columns in sorted(found.items()):
