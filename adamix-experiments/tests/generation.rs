@@ -68,6 +68,10 @@ fn a_run_trains_decodes_and_scores() {
     assert_eq!(result["rows"]["test"], 6);
     for state in ["best", "last"] {
         let scores = &result["test"][state]["scores"]["all"];
+        // Of each text what it adds to BLEU: matches, words, words of the nearest reference.
+        let bleu = result["test"][state]["bleu"].as_array().unwrap();
+        assert_eq!(bleu.len(), 6);
+        assert!(bleu.iter().all(|kept| kept[0].as_u64() <= kept[4].as_u64()));
         for name in ["BLEU", "NIST", "METEOR", "ROUGE_L", "CIDEr"] {
             assert!(
                 scores.get(name).is_some(),

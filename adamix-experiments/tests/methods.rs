@@ -81,10 +81,16 @@ fn a_backbone_in_half_precision_trains_alike() {
         let words = ["predict", "--model", &model, "--run", &out, "--task", "rte"];
         let words = [&words[..], &["--input", &dev]].concat();
         adamix(&[&words[..], &["--output", &again]].concat());
-        let logits = |path: &std::path::Path| -> Vec<Value> {
+        let logits = |path: &std::path::Path| -> Vec<f32> {
             let text = std::fs::read_to_string(path).unwrap();
-            let line = |line| serde_json::from_str::<Value>(line).unwrap()["logits"].clone();
-            text.lines().map(line).collect()
+            let line = |line| {
+                let line: Value = serde_json::from_str(line).unwrap();
+                let logits = line["logits"].as_array().unwrap().clone();
+                logits
+                    .into_iter()
+                    .map(|logit| logit.as_f64().unwrap() as f32)
+            };
+            text.lines().flat_map(line).collect()
         };
         let state = run.join("predictions/best.jsonl");
         assert_eq!(logits(&fixture.path("again.jsonl")), logits(&state));

@@ -1,4 +1,4 @@
-//! The committed search of learning rates: equally many trials for each method, none on development rows.
+//! The committed search of learning rates and epochs: equally many trials for each method, none on development rows.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,9 +18,11 @@ fn every_method_has_equally_many_trials_on_held_out_training_rows() {
             config::overlay(&mut table, case.clone());
             let run = config::resolve(table).unwrap();
             assert!(run.input.held_out > 0.0);
-            *trials.entry(run.adaptation.method.to_string()).or_default() += 1;
+            let epochs = file.grid["schedule"]["epochs"].as_array().unwrap();
+            assert_eq!(epochs.len(), 2);
+            *trials.entry(run.adaptation.method.to_string()).or_default() += epochs.len();
         }
     }
     assert_eq!(trials.len(), 11);
-    assert!(trials.values().all(|n| *n == 4), "{trials:?}");
+    assert!(trials.values().all(|n| *n == 6), "{trials:?}");
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use adamix_data::metrics::nlg::bleu::{Counts, moses};
 use adamix_data::{Target, Task};
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,9 @@ pub struct StateRecord {
     /// Its outputs; of the best epoch only where that is not the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Outputs>,
+    /// What each text adds to BLEU ([`Tested::bleu`](crate::run::Tested::bleu)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bleu: Vec<[u32; 6]>,
 }
 
 /// The model measured in another mode of inference.
@@ -333,6 +337,38 @@ impl Record {
             }
         }
         Ok(())
+    }
+
+    /// Recomputes the BLEU of generated texts from what each of them adds to it.
+    ///
+    /// # Errors
+    /// If it is not the one that the record states.
+    pub fn verify_texts(&self) -> Result<()> {
+        for state in [&self.best, &self.last] {
+            if state.bleu.is_empty() {
+                continue;
+            }
+            let total: Counts = state.bleu.iter().fold(Counts::default(), |mut sum, kept| {
+                sum += &Counts::from_compact(*kept);
+                sum
+            });
+            let whole = self.perfect_bleu();
+            let computed = moses::score(&total) * whole / 100.0;
+            // Without any match of some order the scripts of E2E give a little more than nothing.
+            let tolerance = if total.matches[3] > 0.0 { 1e-6 } else { 1e-3 };
+            let stated = state.metrics.get("bleu").copied().flatten();
+            ensure!(
+                stated.is_some_and(|stated| (stated - computed).abs() < tolerance * whole),
+                "record {}: bleu is stated as {stated:?}, its texts give {computed}",
+                self.id
+            );
+        }
+        Ok(())
+    }
+
+    /// BLEU of a perfect text: 1 by the scripts of E2E, 100 by those of WebNLG and DART.
+    pub fn perfect_bleu(&self) -> f64 {
+        if self.task == "e2e" { 1.0 } else { 100.0 }
     }
 
     /// Recomputes the scores of some outputs.

@@ -8,7 +8,7 @@ use super::grid::Grid;
 use super::methods;
 use super::profile::Profile;
 use super::view::{Reading, View};
-use super::{table1, table6, table8, table9, table11, table14};
+use super::{table1, table3, table5, table6, table8, table9, table11, table14};
 use crate::report::document::{Cell, Document, Heading, Line, Origin};
 use crate::statistics::{Comparison, holm};
 
@@ -51,7 +51,7 @@ const LEVEL: f64 = 0.05;
 
 const OWN: Reading = Reading::Own;
 
-const CLAIMS: [Claim; 15] = [
+const CLAIMS: [Claim; 19] = [
     claim(
         "AdaMix is better than full fine-tuning",
         table1::EXHIBIT,
@@ -127,6 +127,30 @@ const CLAIMS: [Claim; 15] = [
         table6::GRID,
         "adamix",
         "list",
+    ),
+    claim(
+        "Generation: AdaMix of LoRA is better than LoRA (BLEU)",
+        table3::EXHIBIT,
+        "adamix-lora",
+        "lora",
+    ),
+    claim(
+        "Generation: AdaMix of LoRA is better than full fine-tuning (BLEU)",
+        table3::EXHIBIT,
+        "adamix-lora",
+        "full",
+    ),
+    claim(
+        "Generation: AdaMix of LoRA is better than LoRA (BLEU)",
+        table5::EXHIBIT,
+        "adamix-lora",
+        "lora",
+    ),
+    claim(
+        "Generation: AdaMix of LoRA is better than full fine-tuning (BLEU)",
+        table5::EXHIBIT,
+        "adamix-lora",
+        "full",
     ),
 ];
 

@@ -64,6 +64,7 @@ pub fn text_record(folder: &RunFolder) -> Result<Record> {
         let Some(tested) = result.test.get(name) else {
             continue;
         };
+        state.bleu = tested.bleu.clone();
         for (part, scores) in &tested.scores {
             let named = scores
                 .iter()
@@ -137,6 +138,7 @@ fn state(measured: Measured) -> StateRecord {
         metrics: measured.metrics,
         further: measured.further,
         outputs: None,
+        bleu: Vec::new(),
     }
 }
 

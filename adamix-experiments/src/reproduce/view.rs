@@ -145,7 +145,7 @@ impl<'a> View<'a> {
         let pairs: Vec<(&Record, &Record)> = left
             .iter()
             .filter_map(|(seed, record)| Some((*record, *right.get(seed)?)))
-            .filter(|(a, b)| a.gold == b.gold)
+            .filter(|(a, b)| a.gold == b.gold && a.data_hash == b.data_hash)
             .collect();
         let (left, right): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let (Some(a), Some(b)) = (
@@ -166,13 +166,7 @@ impl<'a> View<'a> {
             scored.score(run, rows, metric)
         };
         let swapped = |run: usize, swap: &[bool]| a.swapped(&b, run, swap, metric);
-        Ok(Comparison::new(
-            a.runs.len(),
-            a.examples(),
-            key,
-            score,
-            swapped,
-        ))
+        Ok(Comparison::new(a.runs(), a.examples(), key, score, swapped))
     }
 }
 

@@ -38,6 +38,9 @@ pub struct Tested {
     pub inputs: BTreeMap<String, usize>,
     /// By part: `all`, and for WebNLG `seen` and `unseen`.
     pub scores: BTreeMap<String, Metrics>,
+    /// What each input of `all` adds to BLEU: matches of one to four words, words, words of the nearest reference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bleu: Vec<[u32; 6]>,
     /// Why a score is missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -66,6 +66,7 @@ pub fn score(
         scorer,
         inputs: BTreeMap::new(),
         scores: BTreeMap::new(),
+        bleu: Vec::new(),
         notes: Vec::new(),
     };
     for (name, part) in parts {
@@ -90,6 +91,13 @@ pub fn score(
             .iter()
             .map(|score| (score.name.clone(), score.value))
             .collect();
+        if *part == Part::All {
+            let bleu = scores.scores.iter().find(|score| score.name == "BLEU");
+            let counts = bleu.and_then(|score| score.statistics.as_ref()?.bleu());
+            tested.bleu = (counts.iter().flatten())
+                .map(|segment| segment.compact())
+                .collect();
+        }
         tested.inputs.insert((*name).to_owned(), outputs.len());
         tested.scores.insert((*name).to_owned(), metrics);
         tested.notes = scores.notes;

@@ -24,6 +24,25 @@ pub struct Counts {
     pub reference: f64,
 }
 
+impl Counts {
+    /// What there is to keep of a segment: its matches, its words, and the words of its reference.
+    pub fn compact(&self) -> [u32; ORDERS + 2] {
+        let [a, b, c, d] = self.matches;
+        [a, b, c, d, self.length, self.reference].map(|count| count as u32)
+    }
+
+    /// A segment from what was kept of it.
+    pub fn from_compact(kept: [u32; ORDERS + 2]) -> Self {
+        let [a, b, c, d, length, reference] = kept.map(f64::from);
+        Self {
+            matches: [a, b, c, d],
+            totals: [0.0, 1.0, 2.0, 3.0].map(|shorter| (length - shorter).max(0.0)),
+            length,
+            reference,
+        }
+    }
+}
+
 impl AddAssign<&Counts> for Counts {
     fn add_assign(&mut self, other: &Counts) {
         for n in 0..ORDERS {
@@ -107,6 +126,16 @@ fn segment(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_segment_comes_back_from_what_is_kept_of_it() {
+        let references = vec![vec!["a red old house".to_owned(), "a house".to_owned()]];
+        let split = |text: &str| text.split(' ').map(str::to_owned).collect();
+        for text in ["a red old cat sleeps", "a house", "house"] {
+            let counts = count(&references, &[text.to_owned()], split)[0];
+            assert_eq!(Counts::from_compact(counts.compact()), counts, "{text}");
+        }
+    }
 
     #[test]
     fn matches_are_clipped_by_the_richest_reference() {

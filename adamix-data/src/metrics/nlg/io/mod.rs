@@ -64,7 +64,8 @@ impl Texts {
 /// their own order and must be equally many.
 pub fn read(references: &Path, outputs: &Path) -> Result<Texts, ScoreError> {
     let (sources, texts, last_output) = read_outputs(outputs)?;
-    let (groups, last_reference, note) = read_references(references, sources.as_deref())?;
+    let (groups, last_reference, note) =
+        read_references(references, sources.as_deref(), texts.len())?;
     if groups.len() != texts.len() {
         return Err(ScoreError::Count {
             references_path: references.to_owned(),
@@ -116,6 +117,7 @@ fn read_outputs(path: &Path) -> Result<Outputs, ScoreError> {
 fn read_references(
     path: &Path,
     sources: Option<&[String]>,
+    outputs: usize,
 ) -> Result<(Vec<Group>, usize, Option<String>), ScoreError> {
     let mut note = None;
     let plain = |groups: Vec<Vec<String>>| groups.into_iter().map(|texts| (texts, None)).collect();
@@ -131,7 +133,7 @@ fn read_references(
         let rows = table::parse(path, &text, Side::Reference)?;
         group(path, rows, sources, &mut note)?
     } else {
-        plain(blocks(path, &text)?)
+        plain(blocks(path, &text, outputs)?)
     };
     Ok((groups, last, note))
 }
@@ -180,12 +182,16 @@ fn group(
         .collect()
 }
 
-/// Blocks of lines separated by one blank line each; without any blank line, one reference a line.
-fn blocks(path: &Path, text: &str) -> Result<Vec<Vec<String>>, ScoreError> {
+/// Blocks of lines separated by one blank line each; without any blank line one reference a line, or, where there is a
+/// single output, one block.
+fn blocks(path: &Path, text: &str, outputs: usize) -> Result<Vec<Vec<String>>, ScoreError> {
     let lines: Vec<&str> = text.trim_start_matches('\u{feff}').lines().collect();
     let filled = lines.iter().rposition(|line| !line.trim().is_empty());
     let lines = &lines[..filled.map_or(0, |i| i + 1)];
-    if lines.iter().all(|line| !line.trim().is_empty()) {
+    if lines.is_empty() {
+        return Ok(Vec::new());
+    }
+    if outputs != 1 && lines.iter().all(|line| !line.trim().is_empty()) {
         let single = |line: &&str| vec![line.trim().to_owned()];
         return Ok(lines.iter().map(single).collect());
     }
@@ -279,10 +285,12 @@ mod tests {
     #[test]
     fn blocks_are_separated_by_single_blank_lines() {
         let path = Path::new("r.txt");
-        let groups = blocks(path, "a\nb\n\nc\n\n\n").expect("two blocks");
+        let groups = blocks(path, "a\nb\n\nc\n\n\n", 2).expect("two blocks");
         assert_eq!(groups, [vec!["a", "b"], vec!["c"]]);
-        assert_eq!(blocks(path, "a\nb").expect("two lines").len(), 2);
-        let error = blocks(path, "a\n\n\nb").expect_err("a hole");
+        assert_eq!(blocks(path, "a\nb", 2).expect("two lines").len(), 2);
+        assert_eq!(blocks(path, "a\nb", 1).expect("a block"), [["a", "b"]]);
+        assert!(blocks(path, "\n", 1).expect("nothing").is_empty());
+        let error = blocks(path, "a\n\n\nb", 2).expect_err("a hole");
         assert!(error.to_string().starts_with("r.txt line 3:"), "{error}");
     }
 }

@@ -23,7 +23,8 @@ pub(super) struct Row {
     pub(super) seen: Option<bool>,
 }
 
-/// Whether a file is a table: by its name, or by its first line being a header.
+/// Whether a file is a table: by its name, or by its first line being a header or, of outputs, a meaning representation
+/// and a text.
 pub(super) fn is_table(path: &Path, text: &str, side: Side) -> bool {
     let named = path.extension().is_some_and(|extension| {
         extension.eq_ignore_ascii_case("csv") || extension.eq_ignore_ascii_case("tsv")
@@ -33,6 +34,12 @@ pub(super) fn is_table(path: &Path, text: &str, side: Side) -> bool {
     }
     let first = text.trim_start_matches('\u{feff}').lines().next();
     let first = first.unwrap_or_default();
+    let is_act = |act: &str| act.contains('[') && act.trim_end().ends_with(']');
+    if side == Side::Output
+        && matches!(first.split_once('\t'), Some((act, text)) if is_act(act) && !text.contains('\t'))
+    {
+        return true;
+    }
     records(first, separator(first)).is_ok_and(|records| {
         records
             .first()
@@ -154,6 +161,17 @@ mod tests {
         let read = rows("\u{feff}MR\toutput\na\tb, \"c\"\nd\t\n", Side::Output).expect("valid");
         assert_eq!(read[0].1, "b, \"c\"");
         assert_eq!(read[1].1, "");
+    }
+
+    #[test]
+    fn a_table_is_known_by_its_name_its_header_or_its_acts() {
+        let is = |name: &str, text: &str| is_table(Path::new(name), text, Side::Output);
+        assert!(is("t.tsv", "a") && is("t.txt", "MR\toutput\na\tb"));
+        assert!(is(
+            "t.txt",
+            "name[The Mill], food[Thai]\tThe Mill serves Thai."
+        ));
+        assert!(!is("t.txt", "A text [sic]\tof three\tparts") && !is("t.txt", "A text."));
     }
 
     #[test]

@@ -70,6 +70,23 @@ impl Statistics {
         }
     }
 
+    /// What BLEU is made of, segment by segment; none of other metrics.
+    pub fn bleu(&self) -> Option<Vec<bleu::Counts>> {
+        let counts = |counts: &mteval::Counts| bleu::Counts {
+            matches: core::array::from_fn(|n| counts.matches[n]),
+            totals: core::array::from_fn(|n| counts.candidates[n]),
+            length: counts.candidates[0],
+            reference: counts.closest,
+        };
+        match self {
+            Self::MtevalBleu(segments, _) => Some(segments.iter().map(counts).collect()),
+            Self::Moses(segments) | Self::Nltk(segments) | Self::Sacre(segments, _) => {
+                Some(segments.clone())
+            }
+            _ => None,
+        }
+    }
+
     /// The score of the whole corpus.
     pub fn score(&self) -> f64 {
         self.resampled(|corpus| {

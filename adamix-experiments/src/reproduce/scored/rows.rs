@@ -1,21 +1,21 @@
-//! The outputs of several runs on the same examples, to be scored on any of them.
+//! Classes and scores of several runs, with the answers.
 
 use adamix_data::Target;
 use adamix_data::metrics::glue;
 use anyhow::{Result, ensure};
 
-use super::view::{Reading, View};
+use super::super::view::{Reading, View};
 use crate::report::{Outputs, Record};
 
 /// The outputs of several runs on the same examples.
-pub(super) struct Scored {
+pub(crate) struct Rows {
     /// The answers.
     pub gold: Vec<Target>,
     /// What each run gave: one vector, or one a draw.
     pub runs: Vec<Vec<Vec<Target>>>,
 }
 
-impl Scored {
+impl Rows {
     /// None where there is no run, or outputs are texts.
     pub fn of(view: &View<'_>, records: &[&Record], reading: Reading) -> Result<Option<Self>> {
         let Some(gold) = records.first().and_then(|record| view.gold(record)) else {
@@ -74,7 +74,7 @@ fn mean(values: impl ExactSizeIterator<Item = Option<f64>>) -> Option<f64> {
 }
 
 /// One metric by its name, over the rows whose answer is known.
-pub(super) fn evaluate(metric: &str, outputs: &[Target], gold: &[Target]) -> Option<f64> {
+pub(crate) fn evaluate(metric: &str, outputs: &[Target], gold: &[Target]) -> Option<f64> {
     let known = || {
         outputs
             .iter()
