@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod below;
 mod block;
 pub mod encoder;
 pub mod gpt2;

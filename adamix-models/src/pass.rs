@@ -6,6 +6,8 @@ use adamix_kernels::Dropout;
 use adamix_keys::{Key, mask};
 use burn::tensor::Tensor;
 
+pub use crate::below::Below;
+
 /// The coordinates of a pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass<'a> {
@@ -17,6 +19,8 @@ pub struct Pass<'a> {
     pub dropout: Option<PassDropout<'a>>,
     /// `[batch, tokens]`: 1 for a token, 0 for padding; the model sets it for its layers.
     pub mask: Option<&'a Tensor<2>>,
+    /// What it shares with other passes over the same batch.
+    pub below: Option<&'a Below>,
 }
 
 /// Where a pass's dropout masks come from.
@@ -35,6 +39,7 @@ impl<'a> Pass<'a> {
         routed: None,
         dropout: None,
         mask: None,
+        below: None,
     };
 
     /// Evaluation along given routes.

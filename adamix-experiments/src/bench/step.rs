@@ -11,7 +11,7 @@ use adamix_models::encoder::{
     EncoderConfig, EncoderInput, Pooling, SequenceClassifier, SequenceClassifierConfig,
 };
 use adamix_models::hub::Source;
-use adamix_models::pass::{Pass, PassDropout};
+use adamix_models::pass::{Below, Pass, PassDropout};
 use adamix_models::site::{Adaptable, Attachment};
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
@@ -147,6 +147,7 @@ impl Step<'_> {
         let model = self.model.take().expect("a step gives the model back");
         let targets = Targets::Classes(rows.iter().map(|row| row % 2).collect());
         let consistency = Consistency::default();
+        let below = Below::default();
         let mut logits = (0..self.work.passes as u64).map(|pass| {
             let key = Key::new(2).fold(self.done).fold(pass);
             let moment = Moment::draw(key.purpose("routing"), 0);
@@ -160,6 +161,7 @@ impl Step<'_> {
                 input,
                 &Pass {
                     dropout,
+                    below: Some(&below),
                     ..Pass::routed(&routed)
                 },
             )

@@ -13,7 +13,7 @@ use adamix_models::encoder::{
 };
 use adamix_models::hub::adapter::{self, AdapterConfig};
 use adamix_models::hub::peft::Setting;
-use adamix_models::hub::{HubError, Layout, Source, Weights, affine_modules};
+use adamix_models::hub::{HubError, Layout, Source, StoredAdapter, Weights, affine_modules};
 use adamix_models::site::Adaptable;
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
@@ -273,13 +273,30 @@ pub fn adapt_classifier(
 /// The model with its frozen maps in `bf16` if it is to be `halved`. Norms, tables and all that is trained stay in 32
 /// bits.
 pub fn stored<M: Adaptable>(model: M, halved: bool) -> M {
-    if !halved {
-        return model;
+    match halved {
+        true => halve(model, |_| false),
+        false => model,
     }
+}
+
+/// A model that serves, with an adapter on it, stored as it was when the adapter was trained. Nothing can be trained
+/// here, so what was is told by the adapter.
+pub(super) fn served<M: Adaptable>(model: M, adapter: &StoredAdapter) -> M {
+    let halved = (adapter.config.as_ref()).is_some_and(|config| config.halved);
+    let was_trained = |name: &str| {
+        is_head(name) || name.contains(MARK) || adapter.parameters().contains_key(name)
+    };
+    match halved {
+        true => halve(model, was_trained),
+        false => model,
+    }
+}
+
+fn halve<M: Adaptable>(model: M, stays: impl Fn(&str) -> bool) -> M {
     let maps: BTreeSet<String> = affine_modules(&model).into_iter().collect();
     parameter::halve_frozen(model, |info| {
         let module = info.name.strip_suffix(".weight");
-        module.is_some_and(|module| maps.contains(module))
+        module.is_some_and(|module| maps.contains(module)) && !stays(&info.name)
     })
 }
 

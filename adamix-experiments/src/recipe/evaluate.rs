@@ -4,7 +4,7 @@ use adamix_core::ensemble::uncertainty;
 use adamix_core::routing::{Inference, RoutedPath};
 use adamix_data::{Encoding, Example, Target, Task, collate, plan_evaluation};
 use adamix_models::encoder::{EncoderConfig, EncoderInput, SequenceClassifier};
-use adamix_models::pass::Pass;
+use adamix_models::pass::{Below, Pass};
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -154,9 +154,14 @@ impl Evaluator {
 
     /// The logits of every path that answers.
     fn paths(&self, input: &EncoderInput, rows: &[u32]) -> Vec<Tensor<2>> {
+        let below = Below::default();
         let logits = |path: &RoutedPath| {
             let routed = path.pass(rows);
-            self.model.forward(input, &Pass::routed(&routed))
+            let pass = Pass {
+                below: Some(&below),
+                ..Pass::routed(&routed)
+            };
+            self.model.forward(input, &pass)
         };
         self.paths.iter().map(logits).collect()
     }

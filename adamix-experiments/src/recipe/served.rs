@@ -124,10 +124,9 @@ impl Backbone<'_> {
             trained.is_none_or(|trained| trained == served.outputs),
             "{path}: the head has another number of outputs than adamix_config.json says"
         );
-        let halved = stored.config.as_ref().is_some_and(|config| config.halved);
         let model = stored.onto(served.model, Layout::OutIn, &self.device)?;
         Ok(Served {
-            model: base::stored(model, halved),
+            model: base::served(model, stored),
             ..served
         })
     }

@@ -6,7 +6,7 @@ use adamix_core::routing::{Moment, RoutedPass, RoutingPolicy, Site, auxiliary_lo
 use adamix_data::{Batch, Encoding, Example, Task, collate};
 use adamix_keys::Key;
 use adamix_models::encoder::{EncoderConfig, EncoderInput, SequenceClassifier};
-use adamix_models::pass::{Pass, PassDropout};
+use adamix_models::pass::{Below, Pass, PassDropout};
 use anyhow::Result;
 use burn::tensor::Device;
 
@@ -87,10 +87,15 @@ impl Trainer<'_> {
         let two = self.config.consistency.wants_second_pass(&targets)
             && self.config.passes_differ(&self.sites);
         let (mut logits, mut passes) = (Vec::new(), Vec::new());
+        let below = Below::default();
         for pass in 0..if two { 2 } else { 1 } {
             let moment = self.moment(step, micro, pass);
             let routed = RoutedPass::new(self.policy, moment, &batch.rows, true);
-            logits.push(model.forward(&input, &self.pass(step, pass, &routed, &batch.rows)));
+            let with = Pass {
+                below: Some(&below),
+                ..self.pass(step, pass, &routed, &batch.rows)
+            };
+            logits.push(model.forward(&input, &with));
             passes.push(routed.into_routes());
         }
         let mut logits = logits.into_iter();

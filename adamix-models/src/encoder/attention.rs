@@ -79,6 +79,20 @@ impl Attention {
         self.output.forward(y, x, pass, &site, &dropped)
     }
 
+    /// Whether anything is dropped in training.
+    pub(super) fn drops(&self) -> bool {
+        self.self_attention.dropout > 0.0 || self.output.drops()
+    }
+
+    /// Whether nothing is attached.
+    pub(super) fn is_plain(&self) -> bool {
+        let inner = &self.self_attention;
+        let maps = [&inner.query, &inner.key, &inner.value, &self.output.dense];
+        maps.iter().all(|map| map.adamix.is_none())
+            && inner.adamix.is_none()
+            && self.output.adamix.is_none()
+    }
+
     pub(super) fn slots(&mut self, layer: &str) -> Vec<Slot<'_>> {
         let site = format!("{layer}.attention.self");
         let inner = &mut self.self_attention;

@@ -110,6 +110,11 @@ impl Embeddings {
             .map_or(0, |tokens| tokens.length())
     }
 
+    /// Whether anything is dropped in training.
+    pub(super) fn drops(&self) -> bool {
+        self.dropout > 0.0
+    }
+
     pub(super) fn shift_positions(&mut self, by: usize) {
         self.shift = by;
     }

@@ -67,6 +67,18 @@ impl EncoderLayer {
         pass: &Pass<'_>,
         layer: &str,
     ) -> Tensor<3> {
+        let lower = self.lower(x, mask, pass, layer);
+        self.upper(lower, pass, layer)
+    }
+
+    /// Up to the projection that ends the feed-forward block: what it gives, and what the block reads.
+    pub(super) fn lower(
+        &self,
+        x: Tensor<3>,
+        mask: Tensor<2>,
+        pass: &Pass<'_>,
+        layer: &str,
+    ) -> [Tensor<3>; 2] {
         let before = self.adamix.as_ref().and_then(|adaptation| {
             let context = pass.context(layer, adaptation);
             let tokens = adaptation.virtual_tokens()?;
@@ -76,9 +88,33 @@ impl EncoderLayer {
         let site = format!("{layer}.intermediate.dense");
         let inner = self.intermediate.dense.forward(x.clone(), pass, &site);
         let inner = adamix_kernels::gelu(inner);
+        let y = self.output.project(inner, pass, &format!("{layer}.output"));
+        [y, x]
+    }
+
+    /// From what [`lower`](Self::lower) gives to the end.
+    pub(super) fn upper(&self, [y, x]: [Tensor<3>; 2], pass: &Pass<'_>, layer: &str) -> Tensor<3> {
         let site = format!("{layer}.output");
-        let y = self.output.forward(inner, x.clone(), pass, &site, &site);
+        let y = self.output.finish(y, x.clone(), pass, &site, &site);
         BlockAdapter::new(&self.adamix, pass, layer).on_output(y, &x, |y| y)
+    }
+
+    /// Whether anything is dropped in training.
+    pub(super) fn drops(&self) -> bool {
+        self.attention.drops() || self.output.drops()
+    }
+
+    /// Whether nothing is attached at all.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain_below() && self.output.adamix.is_none()
+    }
+
+    /// Whether nothing is attached where [`lower`](Self::lower) runs.
+    pub(super) fn is_plain_below(&self) -> bool {
+        let maps = [&self.intermediate.dense, &self.output.dense];
+        self.attention.is_plain()
+            && self.adamix.is_none()
+            && maps.iter().all(|map| map.adamix.is_none())
     }
 
     pub(super) fn slots(&mut self, layer: &str) -> Vec<Slot<'_>> {

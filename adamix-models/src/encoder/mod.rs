@@ -98,7 +98,8 @@ impl Encoder {
         format!("{}.encoder.layer.{layer}.output", self.prefix)
     }
 
-    /// Hidden states of the last layer.
+    /// Hidden states of the last layer. Passes that share a [`Below`](crate::pass::Below) run what lies below the first
+    /// adaptation once.
     ///
     /// # Shapes
     /// - input: `[batch, tokens]` ids
@@ -108,16 +109,42 @@ impl Encoder {
         let first = self.embeddings.virtual_tokens();
         let mask = with_open_start(input.mask.clone(), first);
         let pass = &pass.with_mask(&mask);
-        let place = format!("{}.embeddings", self.prefix);
-        let mut x = self.embeddings.forward(input, pass, &place);
-        for (i, layer) in self.encoder.layer.iter().enumerate() {
-            let name = format!("{}.encoder.layer.{i}", self.prefix);
-            x = layer.forward(x, mask.clone(), pass, &name);
+        let layers = &self.encoder.layer;
+        let name = |i: usize| format!("{}.encoder.layer.{i}", self.prefix);
+        let run = |x: Tensor<3>, i: usize| layers[i].forward(x, mask.clone(), pass, &name(i));
+        // The first layer that a pass may run otherwise than another, and whether its lower half is alike in all.
+        let start = layers.iter().position(|layer| !layer.is_plain());
+        let start = start.unwrap_or(layers.len());
+        let splits = layers.get(start).is_some_and(EncoderLayer::is_plain_below);
+        let below = || {
+            let place = format!("{}.embeddings", self.prefix);
+            let x = self.embeddings.forward(input, pass, &place);
+            let x = (0..start).fold(x, run);
+            match splits {
+                true => Vec::from(layers[start].lower(x, mask.clone(), pass, &name(start))),
+                false => vec![x],
+            }
+        };
+        let state = match pass.below.filter(|_| self.is_alike_below(start, pass)) {
+            Some(shared) => shared.or_else(below),
+            None => below(),
+        };
+        let (x, next) = match <[Tensor<3>; 2]>::try_from(state) {
+            Ok(lower) => (layers[start].upper(lower, pass, &name(start)), start + 1),
+            Err(mut state) => (state.remove(0), start),
+        };
+        let x = (next..layers.len()).fold(x, run);
+        match first {
+            0 => x,
+            _ => x.narrow(1, first, tokens),
         }
-        if first > 0 {
-            x = x.narrow(1, first, tokens);
-        }
-        x
+    }
+
+    /// Whether a pass draws and drops nothing up to the middle of a layer that is plain below it.
+    fn is_alike_below(&self, layer: usize, pass: &Pass<'_>) -> bool {
+        let mut layers = self.encoder.layer.iter().take(layer + 1);
+        let drops = self.embeddings.drops() || layers.any(EncoderLayer::drops);
+        self.embeddings.virtual_tokens() == 0 && !(pass.dropout.is_some() && drops)
     }
 
     /// Every place for an adaptation.

@@ -57,8 +57,25 @@ impl BlockOutput {
         site: &str,
         dropped: &str,
     ) -> Tensor<3> {
+        let y = self.project(x, pass, site);
+        self.finish(y, residual, pass, site, dropped)
+    }
+
+    /// The projection alone.
+    pub(super) fn project(&self, x: Tensor<3>, pass: &Pass<'_>, site: &str) -> Tensor<3> {
+        self.dense.forward(x, pass, &format!("{site}.dense"))
+    }
+
+    /// What follows the projection.
+    pub(super) fn finish(
+        &self,
+        y: Tensor<3>,
+        residual: Tensor<3>,
+        pass: &Pass<'_>,
+        site: &str,
+        dropped: &str,
+    ) -> Tensor<3> {
         let adapter = BlockAdapter::new(&self.adamix, pass, site);
-        let y = self.dense.forward(x, pass, &format!("{site}.dense"));
         let mut y = adapter.on_projection(y);
         if let Some(dropout) = pass.dropout_at(dropped, self.dropout) {
             y = adamix_kernels::dropout(y, &dropout);
@@ -66,6 +83,11 @@ impl BlockOutput {
         let normed = |y| self.LayerNorm.forward_sum(y, residual.clone());
         let y = adapter.on_output(y, &residual, normed);
         self.LayerNorm.forward_sum(y, residual)
+    }
+
+    /// Whether anything is dropped in training.
+    pub(super) fn drops(&self) -> bool {
+        self.dropout > 0.0
     }
 
     pub(super) fn slots(&mut self, site: &str, map: Role, block: Role) -> [Slot<'_>; 2] {

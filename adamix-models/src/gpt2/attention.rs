@@ -96,6 +96,19 @@ impl Attention {
         adapter.on_output(y, &x, |y| y)
     }
 
+    /// Whether anything is dropped in training.
+    pub(super) fn drops(&self) -> bool {
+        self.attention_dropout > 0.0 || self.residual_dropout > 0.0
+    }
+
+    /// Whether nothing is attached.
+    pub(super) fn is_plain(&self) -> bool {
+        self.adamix.is_none()
+            && self.prefix_part.is_none()
+            && self.c_proj.adamix.is_none()
+            && self.c_attn.is_plain()
+    }
+
     /// Keys and values before those of the tokens: a prefix's, or those of hidden states `before`.
     fn first(
         &self,

@@ -55,6 +55,19 @@ impl Block {
         pass: &Pass<'_>,
         site: &str,
     ) -> Tensor<3> {
+        let lower = self.lower(x, mask, cache, pass, site);
+        self.upper(lower, pass, site)
+    }
+
+    /// Up to the projection that ends the feed-forward half: what it gives, what that half reads, and the residual stream.
+    pub(super) fn lower(
+        &self,
+        x: Tensor<3>,
+        mask: Option<Tensor<2>>,
+        cache: Option<&mut Cache>,
+        pass: &Pass<'_>,
+        site: &str,
+    ) -> [Tensor<3>; 3] {
         let before = self.adamix.as_ref().and_then(|adaptation| {
             let context = pass.context(site, adaptation);
             let tokens = adaptation.virtual_tokens()?;
@@ -65,9 +78,35 @@ impl Block {
         let y = (self.attn).forward(normed, before, mask, cache, pass, &name);
         let x = x + y;
         let normed = self.ln_2.forward(x.clone());
-        let y = self.mlp.forward(normed, pass, &format!("{site}.mlp"));
+        let y = (self.mlp).project(normed.clone(), pass, &format!("{site}.mlp"));
+        [y, normed, x]
+    }
+
+    /// From what [`lower`](Self::lower) gives to the end.
+    pub(super) fn upper(
+        &self,
+        [y, normed, x]: [Tensor<3>; 3],
+        pass: &Pass<'_>,
+        site: &str,
+    ) -> Tensor<3> {
+        let y = (self.mlp).finish(y, &normed, pass, &format!("{site}.mlp"));
         let y = x.clone() + y;
         BlockAdapter::new(&self.adamix, pass, site).on_output(y, &x, |y| y)
+    }
+
+    /// Whether anything is dropped in training.
+    pub(super) fn drops(&self) -> bool {
+        self.attn.drops() || self.mlp.drops()
+    }
+
+    /// Whether nothing is attached at all.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain_below() && self.mlp.adamix.is_none()
+    }
+
+    /// Whether nothing is attached where [`lower`](Self::lower) runs.
+    pub(super) fn is_plain_below(&self) -> bool {
+        self.attn.is_plain() && self.adamix.is_none() && self.mlp.is_plain_below()
     }
 
     pub(super) fn slots(&mut self, site: &str) -> Vec<Slot<'_>> {

@@ -84,6 +84,12 @@ impl FusedAttentionMap {
         })
     }
 
+    /// Whether nothing is attached.
+    pub(super) fn is_plain(&self) -> bool {
+        let held = [&self.adamix, &self.q_part, &self.k_part, &self.v_part];
+        held.iter().all(|held| held.is_none())
+    }
+
     pub(super) fn slots(&mut self, site: String) -> [Slot<'_>; 4] {
         let [width, wide] = self.weight.lazy_shape().dims();
         let whole = (None, Role::QueryKeyValue, wide, &mut self.adamix);

@@ -42,15 +42,41 @@ impl Mlp {
     /// # Shapes
     /// - input and output: `[batch, tokens, width]`
     pub fn forward(&self, x: Tensor<3>, pass: &Pass<'_>, site: &str) -> Tensor<3> {
-        let adapter = BlockAdapter::new(&self.adamix, pass, site);
-        let inner = self.c_fc.forward(x.clone(), pass, &format!("{site}.c_fc"));
+        let y = self.project(x.clone(), pass, site);
+        self.finish(y, &x, pass, site)
+    }
+
+    /// Up to the projection that ends the half block.
+    pub(super) fn project(&self, x: Tensor<3>, pass: &Pass<'_>, site: &str) -> Tensor<3> {
+        let inner = self.c_fc.forward(x, pass, &format!("{site}.c_fc"));
         let inner = self.activation.forward(inner);
-        let y = self.c_proj.forward(inner, pass, &format!("{site}.c_proj"));
+        self.c_proj.forward(inner, pass, &format!("{site}.c_proj"))
+    }
+
+    /// From the projection to the end; `x` is what the half block reads.
+    pub(super) fn finish(
+        &self,
+        y: Tensor<3>,
+        x: &Tensor<3>,
+        pass: &Pass<'_>,
+        site: &str,
+    ) -> Tensor<3> {
+        let adapter = BlockAdapter::new(&self.adamix, pass, site);
         let mut y = adapter.on_projection(y);
         if let Some(dropout) = pass.dropout_at(site, self.dropout) {
             y = adamix_kernels::dropout(y, &dropout);
         }
-        adapter.on_output(y, &x, |y| y)
+        adapter.on_output(y, x, |y| y)
+    }
+
+    /// Whether anything is dropped in training.
+    pub(super) fn drops(&self) -> bool {
+        self.dropout > 0.0
+    }
+
+    /// Whether nothing is attached to its maps.
+    pub(super) fn is_plain_below(&self) -> bool {
+        self.c_fc.adamix.is_none() && self.c_proj.adamix.is_none()
     }
 
     pub(super) fn slots(&mut self, site: &str) -> [Slot<'_>; 3] {

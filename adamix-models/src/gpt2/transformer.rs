@@ -66,7 +66,7 @@ impl Transformer {
     }
 
     /// Hidden states after the last norm. With a cache the input continues what the cache has read, and
-    /// is read into it.
+    /// is read into it. Passes that share a [`Below`](crate::pass::Below) run what lies below the first adaptation once.
     ///
     /// # Shapes
     /// - input: `[batch, tokens]` ids
@@ -114,16 +114,36 @@ impl Transformer {
     /// - `x` and output: `[batch, tokens, width]`
     fn layers(
         &self,
-        mut x: Tensor<3>,
+        x: Tensor<3>,
         mask: Option<Tensor<2>>,
         mut cache: Option<&mut Cache>,
         pass: &Pass<'_>,
     ) -> Tensor<3> {
-        for (i, block) in self.h.iter().enumerate() {
-            let site = format!("transformer.h.{i}");
-            x = block.forward(x, mask.clone(), cache.as_deref_mut(), pass, &site);
-        }
-        x
+        let site = |i: usize| format!("transformer.h.{i}");
+        let is_cached = cache.is_some();
+        let mut run = |x: Tensor<3>, i: usize| {
+            (self.h[i]).forward(x, mask.clone(), cache.as_deref_mut(), pass, &site(i))
+        };
+        // The first layer that a pass may run otherwise than another, if its lower half is alike in all.
+        let start = self.h.iter().position(|block| !block.is_plain());
+        let start = start.filter(|i| self.h[*i].is_plain_below() && self.is_alike_below(*i, pass));
+        let (Some(shared), Some(start), false) = (pass.below, start, is_cached) else {
+            return (0..self.h.len()).fold(x, run);
+        };
+        let below = || {
+            let x = (0..start).fold(x, &mut run);
+            Vec::from(self.h[start].lower(x, mask.clone(), None, pass, &site(start)))
+        };
+        let lower = shared.or_else(below).try_into();
+        let x = self.h[start].upper(lower.expect("three states"), pass, &site(start));
+        (start + 1..self.h.len()).fold(x, run)
+    }
+
+    /// Whether a pass draws and drops nothing up to the middle of a layer that is plain below it.
+    fn is_alike_below(&self, layer: usize, pass: &Pass<'_>) -> bool {
+        let mut layers = self.h.iter().take(layer + 1);
+        let drops = self.dropout > 0.0 || layers.any(Block::drops);
+        self.wte.adamix.is_none() && !(pass.dropout.is_some() && drops)
     }
 
     /// Virtual tokens with their positions, if there are some.

@@ -14,7 +14,7 @@ use anyhow::{Result, ensure};
 use burn::tensor::Device;
 
 use super::super::adapted::Adapted;
-use super::super::base::{adapt, stored, wearing};
+use super::super::base::{adapt, served, stored, wearing};
 use crate::config::RunConfig;
 use crate::embedded;
 
@@ -139,9 +139,8 @@ impl DecoderBase {
     /// # Errors
     /// If it does not fit.
     pub fn with(&self, adapter: &StoredAdapter, device: &Device) -> Result<Gpt2> {
-        let halved = adapter.config.as_ref().is_some_and(|config| config.halved);
         let model = adapter.onto(self.plain(device)?, Layout::InOut, device)?;
-        Ok(stored(model, halved))
+        Ok(served(model, adapter))
     }
 }
 

@@ -5,7 +5,7 @@ use adamix_core::routing::{Moment, RoutedPass, RoutingPolicy, Site, auxiliary_lo
 use adamix_data::nlg::{Completion, Pair, collate};
 use adamix_keys::Key;
 use adamix_models::gpt2::{DecoderInput, Gpt2};
-use adamix_models::pass::{Pass, PassDropout};
+use adamix_models::pass::{Below, Pass, PassDropout};
 use anyhow::Result;
 use burn::tensor::Device;
 
@@ -48,6 +48,7 @@ impl Trainer<'_> {
         let two = objective.wants_second_pass() && self.config.passes_differ(&self.sites);
         let key = Key::new(self.config.seed);
         let (mut logits, mut passes) = (Vec::new(), Vec::new());
+        let below = Below::default();
         for pass in 0..if two { 2 } else { 1 } {
             let moment = Moment {
                 root: key.purpose("routing"),
@@ -63,6 +64,7 @@ impl Trainer<'_> {
             });
             let with = Pass {
                 dropout,
+                below: Some(&below),
                 ..Pass::routed(&routed)
             };
             logits.push(model.logits_at(&input, &targets.places, &with));
