@@ -76,6 +76,18 @@ impl Linear {
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         adamix_kernels::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
+
+    /// Applies the map to GELU of `x`.
+    ///
+    /// # Shapes
+    /// - input: `[..., in]`
+    /// - output: `[..., out]`
+    pub fn after_gelu<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        match &self.bias {
+            Some(bias) => adamix_kernels::gelu_linear(x, self.weight.val(), bias.val()),
+            None => self.forward(adamix_kernels::gelu(x)),
+        }
+    }
 }
 
 fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

@@ -22,6 +22,18 @@ impl Projection {
         Self { map, adamix: None }
     }
 
+    /// [`forward`](Self::forward) of GELU of `x`.
+    ///
+    /// # Shapes
+    /// - input: `[batch, tokens, in]`
+    /// - output: `[batch, tokens, out]`
+    pub fn after_gelu(&self, x: Tensor<3>, pass: &Pass<'_>, site: &str) -> Tensor<3> {
+        match &self.adamix {
+            None => self.map.after_gelu(x),
+            Some(_) => self.forward(adamix_kernels::gelu(x), pass, site),
+        }
+    }
+
     /// `site` is the map's name.
     ///
     /// # Shapes

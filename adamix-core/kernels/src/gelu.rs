@@ -58,6 +58,24 @@ pub(crate) enum Form {
     Tanh,
 }
 
+impl Form {
+    /// The function of some values, on the calling thread.
+    pub(crate) fn apply(self, x: &[f32], y: &mut [f32]) {
+        match self {
+            Self::Exact => exact(x, y),
+            Self::Tanh => tanh(x, y),
+        }
+    }
+
+    /// Puts the gradients of some values in their place; `dy` are those of the function.
+    pub(crate) fn gradient_onto(self, x: &mut [f32], dy: &[f32]) {
+        match self {
+            Self::Exact => exact_gradient_onto(x, dy),
+            Self::Tanh => tanh_gradient_onto(x, dy),
+        }
+    }
+}
+
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait GeluOps: Backend {
     fn fused_gelu(x: FloatTensor<Self>, form: Form) -> FloatTensor<Self>;
@@ -77,10 +95,7 @@ impl GeluOps for Flex {
         output
             .par_chunks_mut(CHUNK)
             .zip(input.par_chunks(CHUNK))
-            .for_each(|(y, x)| match form {
-                Form::Exact => exact(x, y),
-                Form::Tanh => tanh(x, y),
-            });
+            .for_each(|(y, x)| form.apply(x, y));
         tensor(output, x.shape())
     }
 
@@ -151,8 +166,10 @@ const CUBIC: f32 = 0.044_715;
 
 multiversion! { fn exact(x: &[f32], y: &mut [f32]) = exact_body }
 multiversion! { fn exact_gradient(x: &[f32], dy: &[f32], dx: &mut [f32]) = exact_gradient_body }
+multiversion! { fn exact_gradient_onto(x: &mut [f32], dy: &[f32]) = exact_gradient_onto_body }
 multiversion! { fn tanh(x: &[f32], y: &mut [f32]) = tanh_body }
 multiversion! { fn tanh_gradient(x: &[f32], dy: &[f32], dx: &mut [f32]) = tanh_gradient_body }
+multiversion! { fn tanh_gradient_onto(x: &mut [f32], dy: &[f32]) = tanh_gradient_onto_body }
 
 #[inline(always)]
 fn exact_body<const FMA: bool>(x: &[f32], y: &mut [f32]) {
@@ -165,12 +182,24 @@ fn exact_body<const FMA: bool>(x: &[f32], y: &mut [f32]) {
 }
 
 #[inline(always)]
+fn exact_slope<const FMA: bool>(x: f32) -> f32 {
+    let (upper, gauss) = erfc::<FMA>(x.abs() * SQRT_HALF);
+    let tail = 0.5 * upper;
+    let distribution = if x < 0.0 { tail } else { 1.0 - tail };
+    fma::<FMA>(x * DENSITY, gauss, distribution)
+}
+
+#[inline(always)]
 fn exact_gradient_body<const FMA: bool>(x: &[f32], dy: &[f32], dx: &mut [f32]) {
     for ((&x, &dy), dx) in x.iter().zip(dy).zip(dx) {
-        let (upper, gauss) = erfc::<FMA>(x.abs() * SQRT_HALF);
-        let tail = 0.5 * upper;
-        let distribution = if x < 0.0 { tail } else { 1.0 - tail };
-        *dx = dy * fma::<FMA>(x * DENSITY, gauss, distribution);
+        *dx = dy * exact_slope::<FMA>(x);
+    }
+}
+
+#[inline(always)]
+fn exact_gradient_onto_body<const FMA: bool>(x: &mut [f32], dy: &[f32]) {
+    for (x, &dy) in x.iter_mut().zip(dy) {
+        *x = dy * exact_slope::<FMA>(*x);
     }
 }
 
@@ -183,12 +212,24 @@ fn tanh_body<const FMA: bool>(x: &[f32], y: &mut [f32]) {
 }
 
 #[inline(always)]
+fn tanh_slope<const FMA: bool>(x: f32) -> f32 {
+    let u = SLOPE * fma::<FMA>(CUBIC * x * x, x, x);
+    let logistic = 1.0 / (1.0 + exp::<FMA>(-u));
+    let du = SLOPE * fma::<FMA>(3.0 * CUBIC * x, x, 1.0);
+    fma::<FMA>(x * logistic * (1.0 - logistic), du, logistic)
+}
+
+#[inline(always)]
 fn tanh_gradient_body<const FMA: bool>(x: &[f32], dy: &[f32], dx: &mut [f32]) {
     for ((&x, &dy), dx) in x.iter().zip(dy).zip(dx) {
-        let u = SLOPE * fma::<FMA>(CUBIC * x * x, x, x);
-        let logistic = 1.0 / (1.0 + exp::<FMA>(-u));
-        let du = SLOPE * fma::<FMA>(3.0 * CUBIC * x, x, 1.0);
-        *dx = dy * fma::<FMA>(x * logistic * (1.0 - logistic), du, logistic);
+        *dx = dy * tanh_slope::<FMA>(x);
+    }
+}
+
+#[inline(always)]
+fn tanh_gradient_onto_body<const FMA: bool>(x: &mut [f32], dy: &[f32]) {
+    for (x, &dy) in x.iter_mut().zip(dy) {
+        *x = dy * tanh_slope::<FMA>(*x);
     }
 }
 

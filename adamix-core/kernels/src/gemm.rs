@@ -80,6 +80,16 @@ impl<'a, E: Element> Matrix<'a, E> {
         &self.data[start..]
     }
 
+    /// Some rows.
+    fn starting_at_row(self, first: usize, rows: usize) -> Self {
+        let start = (first * self.row_stride).min(self.data.len());
+        Self {
+            data: &self.data[start..],
+            rows,
+            ..self
+        }
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
@@ -125,19 +135,47 @@ pub(crate) fn multiply<E: Element>(out: &mut [f32], a: Matrix, b: Matrix<E>, sta
     {
         return multiply_narrow(out, a, b, start);
     }
+    multiply_around(out, a, b, start, Around::Nothing);
+}
+
+/// What a task does with its rows beside the product, so that neither side of it is ever whole in memory.
+#[derive(Clone, Copy)]
+pub(crate) enum Around<'a> {
+    /// Nothing.
+    Nothing,
+    /// Makes of rows of the left side, which is in row-major order, those that are multiplied.
+    Before(&'a (dyn Fn(&[f32], &mut [f32]) + Sync)),
+    /// Puts rows of the product onto those that the result holds.
+    Onto(&'a (dyn Fn(&mut [f32], &[f32]) + Sync)),
+}
+
+/// Whether a product with a right side of this shape may be put onto its result: it is packed in one part, and not so
+/// narrow that another way would have it.
+pub(crate) fn is_whole<E: Element>(b: &Matrix<E>) -> bool {
+    b.rows * b.columns <= PACKED && b.columns > NARROW
+}
+
+/// [`multiply`] by tiles, with something done around it.
+pub(crate) fn multiply_around<E: Element>(
+    out: &mut [f32],
+    a: Matrix,
+    b: Matrix<E>,
+    start: Start,
+    around: Around,
+) {
     #[cfg(target_arch = "x86_64")]
     {
         use crate::simd::{SimdLevel, level, multiplies_bf16};
         if E::HALF && multiplies_bf16() {
-            return multiply_by::<E, tile::Avx512Bf16>(out, a, b, start);
+            return multiply_by::<E, tile::Avx512Bf16>(out, a, b, start, around);
         }
         match level() {
-            SimdLevel::Avx512 => return multiply_by::<E, tile::Avx512>(out, a, b, start),
-            SimdLevel::Avx2 => return multiply_by::<E, tile::Avx2>(out, a, b, start),
+            SimdLevel::Avx512 => return multiply_by::<E, tile::Avx512>(out, a, b, start, around),
+            SimdLevel::Avx2 => return multiply_by::<E, tile::Avx2>(out, a, b, start, around),
             SimdLevel::Portable => {}
         }
     }
-    multiply_by::<E, tile::Portable>(out, a, b, start);
+    multiply_by::<E, tile::Portable>(out, a, b, start, around);
 }
 
 /// [`multiply`] with few columns.
@@ -162,8 +200,14 @@ fn multiply_narrow(out: &mut [f32], a: Matrix, b: Matrix, start: Start) {
     }
 }
 
-/// [`multiply`] by tiles that the processor must have.
-fn multiply_by<E: Element, T: Tile>(out: &mut [f32], a: Matrix, b: Matrix<E>, start: Start) {
+/// [`multiply_around`] by tiles that the processor must have.
+fn multiply_by<E: Element, T: Tile>(
+    out: &mut [f32],
+    a: Matrix,
+    b: Matrix<E>,
+    start: Start,
+    around: Around,
+) {
     assert_eq!(a.columns, b.rows, "the inner dimensions of a product");
     assert_eq!(out.len(), a.rows * b.columns, "the result's size");
     if let Start::Bias(bias) = start {
@@ -172,6 +216,9 @@ fn multiply_by<E: Element, T: Tile>(out: &mut [f32], a: Matrix, b: Matrix<E>, st
     if out.is_empty() {
         return;
     }
+    let in_rows = a.column_stride == 1 && a.row_stride == a.columns;
+    assert!(in_rows || !matches!(around, Around::Before(_)));
+    assert!(is_whole(&b) || !matches!(around, Around::Onto(_)));
     let height = a.rows.div_ceil(TASKS).next_multiple_of(T::ROWS).min(HEIGHT);
     let width = (PACKED / b.rows.max(1)).next_multiple_of(T::COLUMNS);
     let to = Target(out.as_mut_ptr());
@@ -188,13 +235,24 @@ fn multiply_by<E: Element, T: Tile>(out: &mut [f32], a: Matrix, b: Matrix<E>, st
         };
         let rows = |task: usize| task * height..((task + 1) * height).min(a.rows);
         let tasks = a.rows.div_ceil(height);
+        let run = |scratch: &mut Scratch, task| product.task::<T>(rows(task), scratch, around);
         if a.rows * b.rows * b.columns < SERIAL {
-            (0..tasks).for_each(|task| product.block::<T>(rows(task), &mut Vec::new()));
+            let mut scratch = Scratch::default();
+            (0..tasks).for_each(|task| run(&mut scratch, task));
         } else {
             let tasks = (0..tasks).into_par_iter();
-            tasks.for_each_init(Vec::new, |left, task| product.block::<T>(rows(task), left));
+            tasks.for_each_init(Scratch::default, run);
         }
     }
+}
+
+/// What a thread keeps from task to task.
+#[derive(Default)]
+struct Scratch {
+    /// Packed rows of the left side.
+    left: Vec<u32>,
+    /// Rows that are multiplied, or of the product.
+    rows: Vec<f32>,
 }
 
 /// The first element of a result that tasks write apart from each other.
@@ -217,6 +275,42 @@ struct Product<'a> {
 }
 
 impl Product<'_> {
+    /// Computes these columns of some rows, with what is to be done around.
+    fn task<T: Tile>(&self, rows: Range<usize>, scratch: &mut Scratch, around: Around) {
+        let Scratch { left, rows: own } = scratch;
+        // SAFETY: the rows lie in the result.
+        let to = |row: usize| Target(unsafe { self.to.0.add(row * self.stride) });
+        let (count, depth) = (rows.len(), self.a.columns);
+        match around {
+            Around::Nothing => self.block::<T>(rows, left),
+            Around::Before(map) => {
+                own.resize(count * depth, 0.0);
+                map(&self.a.data[rows.start * depth..rows.end * depth], own);
+                let part = Product {
+                    a: Matrix::new(own, count, depth),
+                    to: to(rows.start),
+                    columns: self.columns.clone(),
+                    ..*self
+                };
+                part.block::<T>(0..count, left);
+            }
+            Around::Onto(put) => {
+                own.resize(count * self.stride, 0.0);
+                let part = Product {
+                    a: self.a.starting_at_row(rows.start, count),
+                    to: Target(own.as_mut_ptr()),
+                    columns: self.columns.clone(),
+                    ..*self
+                };
+                part.block::<T>(0..count, left);
+                let start = to(rows.start).0;
+                // SAFETY: this task has these rows of the result to itself.
+                let held = unsafe { core::slice::from_raw_parts_mut(start, count * self.stride) };
+                put(held, own);
+            }
+        }
+    }
+
     /// Computes these columns of some rows; `left` is scratch.
     fn block<T: Tile>(&self, rows: Range<usize>, left: &mut Vec<u32>) {
         const { assert!(T::ROWS * T::COLUMNS <= LARGEST) };

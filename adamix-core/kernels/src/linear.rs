@@ -139,13 +139,13 @@ impl LinearOps for Flex {
 
 /// How the weight stands in a product.
 #[derive(Clone, Copy)]
-enum Side {
+pub(crate) enum Side {
     Right,
     Transposed,
 }
 
 impl Side {
-    fn of<E: Element>(self, weight: Matrix<'_, E>) -> Matrix<'_, E> {
+    pub(crate) fn of<E: Element>(self, weight: Matrix<'_, E>) -> Matrix<'_, E> {
         match self {
             Self::Right => weight,
             Self::Transposed => weight.transposed(),
@@ -154,7 +154,12 @@ impl Side {
 }
 
 /// `x W` or `x Wᵀ` over the last dimension, plus a bias.
-fn product(x: FlexTensor, weight: FlexTensor, bias: Option<&[f32]>, side: Side) -> FlexTensor {
+pub(crate) fn product(
+    x: FlexTensor,
+    weight: FlexTensor,
+    bias: Option<&[f32]>,
+    side: Side,
+) -> FlexTensor {
     let x = x.to_contiguous();
     let weight = match weight.layout().strides().iter().all(|stride| *stride >= 0) {
         true => weight,

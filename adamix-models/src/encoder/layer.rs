@@ -87,8 +87,7 @@ impl EncoderLayer {
         let x = self.attention.forward(x, before, mask, pass, layer);
         let site = format!("{layer}.intermediate.dense");
         let inner = self.intermediate.dense.forward(x.clone(), pass, &site);
-        let inner = adamix_kernels::gelu(inner);
-        let y = self.output.project(inner, pass, &format!("{layer}.output"));
+        let y = (self.output).project_gelu(inner, pass, &format!("{layer}.output"));
         [y, x]
     }
 

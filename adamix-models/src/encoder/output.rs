@@ -57,13 +57,13 @@ impl BlockOutput {
         site: &str,
         dropped: &str,
     ) -> Tensor<3> {
-        let y = self.project(x, pass, site);
+        let y = self.dense.forward(x, pass, &format!("{site}.dense"));
         self.finish(y, residual, pass, site, dropped)
     }
 
-    /// The projection alone.
-    pub(super) fn project(&self, x: Tensor<3>, pass: &Pass<'_>, site: &str) -> Tensor<3> {
-        self.dense.forward(x, pass, &format!("{site}.dense"))
+    /// The projection alone, of GELU of `x`.
+    pub(super) fn project_gelu(&self, x: Tensor<3>, pass: &Pass<'_>, site: &str) -> Tensor<3> {
+        self.dense.after_gelu(x, pass, &format!("{site}.dense"))
     }
 
     /// What follows the projection.

@@ -48,6 +48,15 @@ impl Conv1D {
         }
     }
 
+    /// The map alone, of GELU's tanh approximation of `x`.
+    ///
+    /// # Shapes
+    /// - input: `[batch, tokens, in]`
+    /// - output: `[batch, tokens, out]`
+    pub(super) fn after_gelu_tanh(&self, x: Tensor<3>) -> Tensor<3> {
+        adamix_kernels::gelu_tanh_linear(x, self.weight.val(), self.bias.val())
+    }
+
     pub(super) fn slot(&mut self, site: String, role: Role) -> Slot<'_> {
         Slot {
             site,

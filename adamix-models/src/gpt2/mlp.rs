@@ -49,8 +49,11 @@ impl Mlp {
     /// Up to the projection that ends the half block.
     pub(super) fn project(&self, x: Tensor<3>, pass: &Pass<'_>, site: &str) -> Tensor<3> {
         let inner = self.c_fc.forward(x, pass, &format!("{site}.c_fc"));
-        let inner = self.activation.forward(inner);
-        self.c_proj.forward(inner, pass, &format!("{site}.c_proj"))
+        let site = format!("{site}.c_proj");
+        match (self.activation, &self.c_proj.adamix) {
+            (Activation::GeluTanh, None) => self.c_proj.after_gelu_tanh(inner),
+            _ => (self.c_proj).forward(self.activation.forward(inner), pass, &site),
+        }
     }
 
     /// From the projection to the end; `x` is what the half block reads.

@@ -60,10 +60,22 @@ fn check<T: Tile>([m, k, n]: [usize; 3], ways: [u8; 2], with_bias: bool, half: b
     if half {
         let b: Vec<bf16> = b.iter().map(|x| bf16::from_f32(*x)).collect();
         let right = stored(&b, [k, n], ways[1], bf16::NAN);
-        multiply_by::<bf16, T>(&mut out, left, view(&right, [k, n], ways[1]), start);
+        multiply_by::<bf16, T>(
+            &mut out,
+            left,
+            view(&right, [k, n], ways[1]),
+            start,
+            Around::Nothing,
+        );
     } else {
         let right = stored(&b, [k, n], ways[1], f32::NAN);
-        multiply_by::<f32, T>(&mut out, left, view(&right, [k, n], ways[1]), start);
+        multiply_by::<f32, T>(
+            &mut out,
+            left,
+            view(&right, [k, n], ways[1]),
+            start,
+            Around::Nothing,
+        );
     }
     let tolerance = 1e-5 + 2e-7 * k as f64;
     for (o, e) in out.iter().zip(&expected) {
