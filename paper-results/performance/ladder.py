@@ -14,7 +14,7 @@ import os
 import statistics
 import subprocess
 
-OPERATIONS = ["attention", "gelu", "layer-norm", "linear", "dropout", "cross-entropy", "all"]
+OPERATIONS = ["attention", "gelu", "gelu-linear", "layer-norm", "linear", "dropout", "cross-entropy", "all"]
 BENCH = "bench --architecture minilm-l6 --batch 32 --tokens 64 --passes 2 --repeats 3 --json".split()
 
 
