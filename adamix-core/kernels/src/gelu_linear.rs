@@ -128,17 +128,18 @@ impl GeluLinearOps for Flex {
             let gradient = product(gradient, weight, None, Side::Transposed);
             return Self::fused_gelu_gradient(x, gradient, form);
         }
-        let (x, gradient) = (x.to_contiguous(), gradient.to_contiguous());
+        let gradient = gradient.to_contiguous();
         let shape = x.shape();
         let (start, length) = (x.layout().start_offset(), shape.num_elements());
-        let is_whole = start == 0 && x.storage::<f32>().len() == length;
+        let is_whole = start == 0 && x.is_contiguous() && x.storage::<f32>().len() == length;
+        // Not cloned, or someone else would still read it.
         let mut x = match is_whole {
             true => x,
-            false => tensor(slice(&x).to_vec(), shape),
+            false => tensor(slice(&x.to_contiguous()).to_vec(), shape),
         };
         let upstream = Matrix::new(slice(&gradient), count, output);
         let put = |x: &mut [f32], dy: &[f32]| form.gradient_onto(x, dy);
-        // In the place of x, or of a copy if someone else still reads it.
+        // In the place of x, or of a copy if it is read elsewhere.
         let place = x.storage_mut::<f32>();
         around(
             place,

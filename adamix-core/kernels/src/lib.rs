@@ -31,7 +31,7 @@ mod linear;
 mod math;
 mod simd;
 
-pub use allocator::tune_allocator;
+pub use allocator::{release_freed_memory, tune_allocator};
 pub use attention::{Lineage, Past, attention, attention_causal};
 pub use cross_entropy::{cross_entropy, exponential_sum};
 pub use dropout::{Dropout, dropout};

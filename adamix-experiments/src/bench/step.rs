@@ -104,6 +104,7 @@ pub fn run(work: &Work, device: &Device) -> Result<Times> {
     let (types, mask) = (vec![0; ids.len()], vec![1.0; ids.len()]);
     let rows: Vec<u32> = (0..work.batch as u32).collect();
     let model = work.model(&device)?;
+    adamix_kernels::release_freed_memory();
     let seconds = if work.forward_only {
         let model = model.merged(&Uniform {})?;
         let device = device.without_autodiff();

@@ -146,6 +146,8 @@ impl<T: Training> Driver<'_, T> {
     pub fn run(mut self, optimizer: AdamW, started: Instant) -> Result<Finished<T::Predictions>> {
         let (mut model, mut course) = self.begin(optimizer)?;
         course.state.clocks.preparation += started.elapsed().as_secs_f64();
+        // What reading the model and the data has left.
+        adamix_kernels::release_freed_memory();
         while !self.is_at_end(course.state.position) {
             model = self.train_epoch(model, &mut course)?;
             self.measure_epoch(&model, &mut course)?;
