@@ -17,7 +17,9 @@ T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2
 
 
 def interval(values):
-    """`mean ± half` or the mean alone."""
+    """`mean ± half` or the mean alone; a dash where there is nothing to average, as with agreement of scores."""
+    if any(math.isnan(value) for value in values):
+        return "–"
     mean = sum(values) / len(values)
     if len(values) < 2:
         return f"{mean:.4f}"
