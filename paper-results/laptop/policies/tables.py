@@ -2,6 +2,7 @@
 """The tables of README.md: means over seeds with 95 % intervals (Student's t), from the records that queue.sh leaves.
 
     tables.py policies RUNS...   every run with native.json and merged.json
+    tables.py seeds RUNS...      the last epoch of every run, as its policy runs it, seed by seed
     tables.py merging RUNS...    every run with merging.json, one table a task: score, distance from the ensemble
 """
 
@@ -66,6 +67,18 @@ def policies(stores):
         row([policy, str(seeds), *(interval(columns[m, n]) for m in ("native", "merged") for n in ("accuracy", "f1"))])
 
 
+def seeds(stores):
+    found = defaultdict(dict)
+    for _, config, record in configs(stores, "result"):
+        scores = record["last"]["metrics"]
+        found[name_of(config), record["inference"]][config["seed"]] = f"{100 * scores['accuracy']:.1f} / {100 * scores['f1']:.1f}"
+    columns = sorted({seed for by_seed in found.values() for seed in by_seed})
+    row(["policy", "run as", *(f"seed {seed}" for seed in columns)])
+    row(["---"] * (2 + len(columns)))
+    for (policy, inference), by_seed in sorted(found.items()):
+        row([policy, inference, *(by_seed.get(seed, "not run") for seed in columns)])
+
+
 # The metric that a task is told by.
 SCORE = {"mrpc": "accuracy", "rte": "accuracy", "stsb": "pearson"}
 
@@ -98,4 +111,4 @@ def merging(stores):
 
 
 if __name__ == "__main__":
-    {"policies": policies, "merging": merging}[sys.argv[1]](sys.argv[2:])
+    {"policies": policies, "seeds": seeds, "merging": merging}[sys.argv[1]](sys.argv[2:])
