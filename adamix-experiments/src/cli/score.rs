@@ -18,7 +18,8 @@ use super::show;
 References: a data set's own file (E2E's CSV, WebNLG's JSON or XML, DART's JSON), blocks of lines with a blank line
 between them, or numbered files.
 Hypotheses: one a line, or the E2E challenge's MR<TAB>output. METEOR reads the official 1.5 data from ADAMIX_METEOR
-or ~/.cache/adamix/meteor; without them all other scores are still given.
+or ~/.cache/adamix/meteor; without them all other scores are still given. Raw texts of WebNLG and DART are split into
+sentences by NLTK's model, from ADAMIX_PUNKT or ~/.cache/adamix/punkt.
 
 Examples:
   adamix score e2e --refs testset_w_refs.csv --hyps outputs.txt
@@ -65,6 +66,9 @@ pub struct Score {
     /// METEOR's data: a folder, a wheel or an index.
     #[arg(long, value_name = "PATH")]
     meteor: Option<PathBuf>,
+    /// WebNLG and DART: NLTK's sentence model for raw texts: a folder or a wheel.
+    #[arg(long, value_name = "PATH")]
+    punkt: Option<PathBuf>,
     /// Scores of every segment, too.
     #[arg(long)]
     segments: bool,
@@ -87,6 +91,7 @@ impl Score {
             bootstrap: samples,
             seed: self.seed,
             meteor: self.meteor.clone(),
+            punkt: self.punkt.clone(),
             lower_and_split: self.lower_and_split,
             phantom_segment: self.phantom_segment,
             part: self.part,
@@ -151,6 +156,7 @@ impl Score {
                 generation,
                 "webnlg and dart",
             ),
+            ("punkt", self.punkt.is_some(), generation, "webnlg and dart"),
             (
                 "phantom-segment",
                 self.phantom_segment,

@@ -4,16 +4,18 @@
 //! WebNLG and DART, or a single one. Behind them stands one module for every metric, named after the
 //! program it agrees with where several differ.
 
+mod archive;
 pub mod bleu;
 pub mod bootstrap;
 pub mod chrf;
 pub mod cider;
+mod data_folder;
 mod error;
 pub mod io;
 pub mod meteor;
 pub mod mteval;
 mod ngrams;
-pub mod nltk_words;
+pub mod nltk;
 pub mod ptb;
 pub mod rouge_l;
 mod score;

@@ -4,7 +4,6 @@
 //! best reference of each segment counts. The official data is read once and kept as a compact index.
 
 mod align;
-mod archive;
 mod compile;
 mod error;
 mod index;
@@ -17,13 +16,13 @@ mod words;
 pub use error::MeteorError;
 pub use statistics::{Side, Statistics};
 
+use super::data_folder;
 use adamix_keys::Key;
 use align::{Match, Matches};
 use index::{Index, LONGEST};
 use normalize::Prefix;
 use source::Source;
 use std::collections::HashMap;
-use std::env;
 use std::path::{Path, PathBuf};
 use words::Words;
 
@@ -47,24 +46,7 @@ struct Sentence {
 /// The folder in which data and index are looked for when none is given: `ADAMIX_METEOR`, else
 /// `adamix/meteor` in the user's cache folder.
 pub fn default_folder() -> PathBuf {
-    let variable = |name| {
-        env::var_os(name)
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from)
-    };
-    variable("ADAMIX_METEOR").unwrap_or_else(|| cache_folder().join("meteor"))
-}
-
-fn cache_folder() -> PathBuf {
-    let variable = |name| {
-        env::var_os(name)
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from)
-    };
-    variable("XDG_CACHE_HOME")
-        .or_else(|| variable("HOME").map(|home| home.join(".cache")))
-        .unwrap_or_else(env::temp_dir)
-        .join("adamix")
+    data_folder::of("ADAMIX_METEOR", "meteor")
 }
 
 /// What the index of a place is called in the cache folder: data given by hand has one of its own.
@@ -94,7 +76,7 @@ impl Meteor {
             let broken = || MeteorError::format(&folder, "it is no METEOR index");
             return index.map(Self::with_index).ok_or_else(broken);
         }
-        let mut candidates = vec![cache_folder().join(cached_name(place))];
+        let mut candidates = vec![data_folder::cache().join(cached_name(place))];
         if folder.is_dir() {
             candidates.insert(0, folder.join(INDEX_NAME));
         }

@@ -1,6 +1,6 @@
 //! Where METEOR's official data comes from, and its plain contents.
 
-use super::archive;
+use super::super::{archive, data_folder};
 use super::error::MeteorError;
 use flate2::read::GzDecoder;
 use std::fs;
@@ -31,7 +31,7 @@ impl Source {
         if jar.is_file() && table.is_file() {
             return Self::unpack(&jar, &read(&jar)?, &table, read(&table)?).map(Some);
         }
-        let Some(wheel) = wheel(place) else {
+        let Some(wheel) = data_folder::wheel(place, "pycocoevalcap") else {
             return Ok(None);
         };
         let bytes = read(&wheel)?;
@@ -97,22 +97,4 @@ impl Source {
         }
         Ok(())
     }
-}
-
-/// A wheel that holds the data: the path itself, or one in the folder.
-fn wheel(place: &Path) -> Option<PathBuf> {
-    let is_wheel = |path: &Path| path.extension().is_some_and(|e| e == "whl") && path.is_file();
-    if is_wheel(place) {
-        return Some(place.to_owned());
-    }
-    let mut wheels: Vec<PathBuf> = fs::read_dir(place)
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with("pycocoevalcap") && is_wheel(path)
-        })
-        .collect();
-    wheels.sort();
-    wheels.pop()
 }

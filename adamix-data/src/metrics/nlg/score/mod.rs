@@ -8,13 +8,13 @@ pub use metric::Statistics;
 pub use options::{Kind, Options};
 pub use report::{Score, Scores};
 
-use super::bleu::{moses, nltk, sacre};
+use super::bleu::{moses, nltk as nltk_bleu, sacre};
 use super::bootstrap;
 use super::error::ScoreError;
 use super::io;
 use super::meteor::{self, Meteor, MeteorError};
 use super::mteval;
-use super::nltk_words::{WordTokenizer, lower_and_split};
+use super::nltk::{Punkt, Tokenizer, lower_and_split};
 use super::ter::{pyter, tercom};
 use super::{chrf, cider, ptb, rouge_l};
 use adamix_keys::Key;
@@ -195,7 +195,7 @@ impl Run<'_> {
             .collect();
         let outputs: Vec<String> = self.outputs.iter().map(prepare).collect();
 
-        let tokenizer = WordTokenizer::new();
+        let tokenizer = self.nltk(references.iter().flatten().chain(&outputs));
         let tokens = |text: &String| tokenizer.words(text).join(" ");
         let split_references: Vec<Vec<String>> = references
             .iter()
@@ -205,7 +205,7 @@ impl Run<'_> {
 
         let counts = moses::count(&references, &outputs);
         self.add("BLEU", Statistics::Moses(counts), None);
-        let counts = nltk::count(&split_references, &split_outputs);
+        let counts = nltk_bleu::count(&split_references, &split_outputs);
         self.add("BLEU_NLTK", Statistics::Nltk(counts), None);
         let scorer = Meteor::open(self.options.meteor.as_deref());
         self.meteor(scorer.map(|m| meteor_segments(m, &split_references, &split_outputs)));
@@ -217,17 +217,27 @@ impl Run<'_> {
             .zip(&split_outputs)
             .map(|(references, output)| pyter::segment(references, output))
             .collect();
-        if !self.options.lower_and_split {
-            self.scores.notes.push(
-                "METEOR, BLEU_NLTK and TER of raw texts rest on where NLTK's trained model ends a sentence; here rules \
-                 do that, and some texts in twenty are split otherwise (--lower-and-split does not depend on it)"
-                    .to_owned(),
-            );
-        }
         if self.options.phantom_segment {
             rates.push(1.0);
         }
         self.add("TER", Statistics::Mean(rates), None);
+    }
+
+    /// NLTK's tokenizer, with its sentence model where a text depends on it; a note says when that is missing.
+    fn nltk<'t>(&mut self, mut texts: impl Iterator<Item = &'t String>) -> Tokenizer {
+        let plain = Tokenizer::new(None);
+        if !texts.any(|text| plain.depends_on_sentences(text)) {
+            return plain;
+        }
+        match Punkt::open(self.options.punkt.as_deref()) {
+            Ok(punkt) => Tokenizer::new(Some(punkt)),
+            Err(reason) => {
+                self.scores.notes.push(format!(
+                    "METEOR, BLEU_NLTK and TER of raw texts rest on where NLTK ends a sentence; a plain rule does that here. {reason}"
+                ));
+                plain
+            }
+        }
     }
 
     fn single(&mut self, kind: Kind) -> Result<(), ScoreError> {

@@ -83,6 +83,8 @@ pub struct Options {
     pub seed: u64,
     /// METEOR's data: a folder, a wheel or an index; the default folder if `None`.
     pub meteor: Option<PathBuf>,
+    /// NLTK's sentence model, for raw texts of WebNLG and DART: a folder or a wheel; the default folder if `None`.
+    pub punkt: Option<PathBuf>,
     /// Which part of WebNLG's segments is scored.
     pub part: Part,
     /// How many references of a segment WebNLG and DART use; LoRA and AdaMix use six.
@@ -105,6 +107,7 @@ impl Default for Options {
             bootstrap: None,
             seed: 0,
             meteor: None,
+            punkt: None,
             part: Part::All,
             max_references: Some(6),
             lower_and_split: false,
