@@ -87,6 +87,14 @@ pub enum DataError {
         /// What is wrong and what to do.
         message: String,
     },
+    /// A pair of a generation data set cannot be learnt from.
+    #[error("pair {id}, counted from 0 in the order of the split's files: {message}")]
+    Pair {
+        /// The pair's place.
+        id: u32,
+        /// What is wrong and what to do.
+        message: String,
+    },
     /// A tokenizer folder or file is missing, broken or unfit, or a text could not be encoded.
     #[error("{}: {message}", path.display())]
     Tokenizer {

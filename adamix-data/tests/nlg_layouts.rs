@@ -117,7 +117,7 @@ fn the_challenges_folders_of_xml_are_one_split() {
 #[test]
 fn dart_lowers_relations() {
     let json = r#"[{"tripleset": [["Mars Hill", "JOINED", "1973"], ["A", "B_C", "D"]], "subtree_was_extended": true,
-        "annotations": [{"source": "x", "text": "One."}, {"source": "y", "text": "Two."}]}]"#;
+        "annotations": [{"source": "x", "text": "One."}, {"source": "y", "text": "Two."}, {"text": ""}, {"text": null}]}]"#;
     let pairs = read(Corpus::Dart, "d.json", json);
     let groups = group(&pairs);
     assert_eq!(groups.len(), 1);
@@ -128,7 +128,7 @@ fn dart_lowers_relations() {
 #[test]
 fn broken_files_are_named_with_the_line() {
     let (e2e, webnlg, dart) = (Corpus::E2e, Corpus::Webnlg, Corpus::Dart);
-    let cases: [(Corpus, &str, &[u8], &str); 20] = [
+    let cases: [(Corpus, &str, &[u8], &str); 22] = [
         (
             e2e,
             "a.csv",
@@ -215,6 +215,18 @@ fn broken_files_are_named_with_the_line() {
             "a.xml",
             b"<b>\n<entry category='x'><lex>a &nonsense; b</lex></entry></b>",
             "a.xml:2: ",
+        ),
+        (
+            webnlg,
+            "a.xml",
+            b"<b>\n<entry category='x'><mtriple>a | b | c</mtriple>\n<lex> </lex></entry></b>",
+            "a.xml:3: the text of a <lex> is empty",
+        ),
+        (
+            webnlg,
+            "a.json",
+            b"{\"entries\": [{\"1\": {\"category\": \"x\", \"modifiedtripleset\": [], \"lexicalisations\": [\n{\"lex\": \"\"}]}}]}",
+            "a.json:2: column 10: the text is empty",
         ),
         (webnlg, "a.xml", b"<b></b>", "a.xml: the file has no rows"),
         (

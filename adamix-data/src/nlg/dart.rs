@@ -18,7 +18,8 @@ struct Entry {
 
 #[derive(Deserialize)]
 struct Annotation {
-    /// Null where the published test file holds an empty annotation; it must be there all the same.
+    /// Null where the published test file holds an empty annotation; it must be there all the same. Empty ones are no
+    /// pairs.
     #[serde(deserialize_with = "Option::deserialize")]
     text: Option<String>,
 }
@@ -52,7 +53,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Pair>, DataError> {
                 .annotations
                 .into_iter()
                 .map(|annotation| annotation.text)
-                .filter(Option::is_some)
+                .filter(|text| text.as_ref().is_some_and(|text| !text.trim().is_empty()))
                 .collect(),
         };
         pairs.extend(texts.into_iter().map(|text| Pair {

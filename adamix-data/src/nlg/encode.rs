@@ -41,7 +41,7 @@ pub fn prompts(tokenizer: &Tokenizer, contexts: &[String]) -> Result<Vec<Vec<u32
 /// The tokens of pairs: context, separator, a blank with the text, end; cut at the right to `max_length`.
 ///
 /// # Errors
-/// [`DataError::Tokenizer`] if a pair has no text, or its context leaves no room for one.
+/// [`DataError::Pair`] if a pair has no text, or its context leaves no room for one.
 pub fn encode(
     tokenizer: &Tokenizer,
     pairs: &[Pair],
@@ -50,7 +50,7 @@ pub fn encode(
     let mut texts = Vec::with_capacity(pairs.len());
     for pair in pairs {
         let Some(text) = &pair.text else {
-            return Err(tokenizer.refuse(format!("pair {} has no text to learn from", pair.id)));
+            return Err(refuse(pair, "it has no text to learn from".to_owned()));
         };
         texts.push(format!(" {text}"));
     }
@@ -61,10 +61,13 @@ pub fn encode(
     let complete = |((mut ids, text), pair): ((Vec<u32>, Vec<u32>), &Pair)| {
         let context = ids.len();
         if context >= max_length {
-            return Err(tokenizer.refuse(format!(
-                "the input of pair {} has {context} tokens, which leaves no room for its text in {max_length}",
-                pair.id
-            )));
+            return Err(refuse(
+                pair,
+                format!(
+                    "its input has {context} tokens, which leaves no room for a text in {max_length}; raise \
+                     `input.max_length` or take the pair out"
+                ),
+            ));
         }
         ids.extend(text);
         ids.push(tokenizer.end_id);
@@ -72,6 +75,13 @@ pub fn encode(
         Ok(Completion { ids, context })
     };
     both.zip(pairs).map(complete).collect()
+}
+
+fn refuse(pair: &Pair, message: String) -> DataError {
+    DataError::Pair {
+        id: pair.id,
+        message,
+    }
 }
 
 /// The text of generated tokens: up to an end token or a blank line, trimmed, on one line.

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
 
 use crate::error::DataError;
 use crate::source::TextFile;
@@ -24,4 +25,13 @@ pub(super) fn parse<T: DeserializeOwned>(file: &TextFile, expected: &str) -> Res
             format!("column {column}: {what}; expected {expected}"),
         )
     })
+}
+
+/// A text that somebody wrote, which is not empty.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.trim().is_empty() {
+        return Err(D::Error::custom("the text is empty; take it out"));
+    }
+    Ok(text)
 }

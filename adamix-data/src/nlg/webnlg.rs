@@ -140,6 +140,7 @@ struct JsonTriple {
 struct JsonText {
     #[serde(default)]
     comment: String,
+    #[serde(deserialize_with = "json::text")]
     lex: String,
 }
 
@@ -194,7 +195,11 @@ impl<'a> Xml<'a> {
                     ("mtriple", Some(entry)) => entry.triples.push(self.triple(&tag)?),
                     ("lex", Some(entry)) => {
                         let comment = self.attribute(&tag, "comment")?;
-                        entry.add(&comment, self.text(&tag)?);
+                        let text = self.text(&tag)?;
+                        if text.is_empty() {
+                            return Err(self.here("the text of a <lex> is empty; take it out"));
+                        }
+                        entry.add(&comment, text);
                     }
                     ("entry", Some(_)) => {
                         return Err(self.here("an <entry> inside an <entry>"));

@@ -94,4 +94,9 @@ impl GenerationData {
             hash: hashes.join("+"),
         })
     }
+
+    /// One of its parts, for messages.
+    pub(super) fn named(&self, part: &str) -> String {
+        format!("{}, {part} texts", self.corpus.name())
+    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use adamix_core::routing::Inference;
 use adamix_data::nlg::{Corpus, encode, prompts};
 use adamix_keys::Key;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::tensor::Device;
 use indicatif::ProgressBar;
 
@@ -54,7 +54,8 @@ impl Remeasure<'_> {
         let max_length = base.longest_input(config);
         let dev = LossOn {
             pairs: &data.dev,
-            completions: &encode(&base.tokenizer, &data.dev, max_length)?,
+            completions: &encode(&base.tokenizer, &data.dev, max_length)
+                .with_context(|| data.named("development"))?,
             device,
         };
         let watch = |done| {

@@ -9,7 +9,7 @@ use adamix_data::nlg::{Corpus, encode, prompts};
 use adamix_keys::Key;
 use adamix_models::gpt2::Gpt2;
 use adamix_models::site::Adaptable;
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::super::base::check_room;
 use super::super::driver::{Driver, Training};
@@ -64,8 +64,10 @@ pub fn train(
         }
     };
 
-    let completions = encode(&base.tokenizer, &data.train, max_length)?;
-    let held = encode(&base.tokenizer, &data.dev, max_length)?;
+    let completions =
+        encode(&base.tokenizer, &data.train, max_length).with_context(|| data.named("training"))?;
+    let held = encode(&base.tokenizer, &data.dev, max_length)
+        .with_context(|| data.named("development"))?;
     let description = adapted.describe(config, &base, corpus, false);
     let ending = Ending {
         config,
