@@ -30,7 +30,7 @@ pub use certainty::{Certainty, MeanDoubt};
 pub use data::{TaskData, number_of_steps, targets};
 pub use driver::{Driver, Finished, Micros, Training};
 pub use evaluate::{Evaluator, Predictions, argmax};
-pub use identity::identity;
+pub use identity::{Identities, identity};
 pub use mode::Mode;
 pub use prompted::Prompted;
 pub use schedule::learning_rate;

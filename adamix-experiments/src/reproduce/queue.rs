@@ -13,7 +13,7 @@ use super::plan::Job;
 use super::profile::Profile;
 use super::recording;
 use crate::interrupt::{Interrupted, Stopped};
-use crate::recipe::{self, Base, Evaluator, Sitting, TaskData};
+use crate::recipe::{self, Base, Evaluator, Identities, Sitting, TaskData};
 use crate::report::record::{DrawRecord, ModeRecord, Rule};
 use crate::report::{Gold, Outputs, Record, Records};
 use crate::run::RunFolder;
@@ -46,9 +46,10 @@ pub fn work(
     tell: &mut dyn FnMut(&str),
 ) -> Result<Done> {
     let mut done = Done::default();
+    let mut identities = Identities::default();
     for (i, job) in jobs.iter().enumerate() {
         if job.is_done(records, profile.rule) {
-            if !is_outdated(job, records) {
+            if !is_outdated(job, records, &mut identities) {
                 done.before += 1;
                 continue;
             }
@@ -78,9 +79,9 @@ pub fn work(
 
 /// Whether a job's record is of other files than those that are there now. Without the files nothing can be run again, and
 /// the record stands.
-fn is_outdated(job: &Job, records: &Records) -> bool {
+fn is_outdated(job: &Job, records: &Records, identities: &mut Identities) -> bool {
     let record = records.of(&job.config);
-    let now = recipe::identity(&job.config);
+    let now = identities.of(&job.config);
     now.is_ok_and(|now| record.is_some_and(|record| record.id != now.id))
 }
 

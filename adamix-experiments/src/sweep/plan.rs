@@ -1,6 +1,6 @@
 //! The plan: every run of a sweep under its id.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,7 @@ use super::halving::survivors;
 use super::status::Outcome;
 use super::table::short_names;
 use crate::config::{self, RunConfig};
-use crate::recipe;
-use crate::run::Identity;
+use crate::recipe::Identities;
 
 /// One run of a plan: all that a worker needs to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +51,7 @@ fn is_zero(round: &usize) -> bool {
 /// # Errors
 /// If the file, a setting, the base model or the data is at fault.
 pub fn plan(file: &SweepFile, outcome: &dyn Fn(&str) -> Outcome) -> Result<Vec<Spec>> {
-    let mut inputs = Inputs::default();
+    let mut identities = Identities::default();
     let mut alive = points(file)?;
     let halving = file
         .search
@@ -68,7 +67,7 @@ pub fn plan(file: &SweepFile, outcome: &dyn Fn(&str) -> Outcome) -> Result<Vec<S
             if let Some((_, halving)) = halving {
                 settings.insert(halving.key.clone(), halving.values[round].clone());
             }
-            let spec = inputs.spec(file, settings, point.trial, round)?;
+            let spec = spec(&mut identities, file, settings, point.trial, round)?;
             planned.push((point.clone(), spec.id.clone()));
             if known.insert(spec.id.clone()) {
                 specs.push(spec);
@@ -84,59 +83,29 @@ pub fn plan(file: &SweepFile, outcome: &dyn Fn(&str) -> Outcome) -> Result<Vec<S
     Ok(specs)
 }
 
-/// The hashes of bases and data that were read already.
-#[derive(Default)]
-struct Inputs {
-    hashes: BTreeMap<String, (String, String)>,
-}
-
-impl Inputs {
-    fn spec(
-        &mut self,
-        file: &SweepFile,
-        settings: Settings,
-        trial: Option<usize>,
-        round: usize,
-    ) -> Result<Spec> {
-        let label = || {
-            let settings = settings.iter().map(|(key, value)| format!("{key}={value}"));
-            settings.collect::<Vec<_>>().join(" ")
-        };
-        let mut table: Table = file.config.clone();
-        for (key, value) in &settings {
-            config::put(&mut table, key, value.clone()).with_context(label)?;
-        }
-        let config = config::resolve(table).with_context(label)?;
-        let id = self.identity(&config).with_context(label)?.id;
-        Ok(Spec {
-            id,
-            settings,
-            trial,
-            round,
-            config,
-        })
+/// A run of the plan.
+fn spec(
+    identities: &mut Identities,
+    file: &SweepFile,
+    settings: Settings,
+    trial: Option<usize>,
+    round: usize,
+) -> Result<Spec> {
+    let label = || {
+        let settings = settings.iter().map(|(key, value)| format!("{key}={value}"));
+        settings.collect::<Vec<_>>().join(" ")
+    };
+    let mut table: Table = file.config.clone();
+    for (key, value) in &settings {
+        config::put(&mut table, key, value.clone()).with_context(label)?;
     }
-
-    fn identity(&mut self, config: &RunConfig) -> Result<Identity> {
-        // What surely does not decide which files are read; all else is taken for deciding.
-        let default = RunConfig::default();
-        let read = RunConfig {
-            adaptation: default.adaptation,
-            routing: default.routing,
-            merging: default.merging,
-            consistency: default.consistency,
-            optimizer: default.optimizer,
-            schedule: default.schedule,
-            evaluation: default.evaluation,
-            ..config.clone()
-        };
-        let read = toml::to_string(&read).expect("a config serialises");
-        if let Some((base, data)) = self.hashes.get(&read) {
-            return Ok(Identity::new(config, base, data));
-        }
-        let identity = recipe::identity(config)?;
-        let hashes = (identity.base_hash.clone(), identity.data_hash.clone());
-        self.hashes.insert(read, hashes);
-        Ok(identity)
-    }
+    let config = config::resolve(table).with_context(label)?;
+    let id = identities.of(&config).with_context(label)?.id;
+    Ok(Spec {
+        id,
+        settings,
+        trial,
+        round,
+        config,
+    })
 }
