@@ -17,7 +17,7 @@ pub struct Bank {
 }
 
 impl Bank {
-    /// `count` experts, each drawn on its own (reference behaviour: `facts` §1.3, N(0, 0.02), bias 0).
+    /// `count` experts, each drawn on its own (the released code: N(0, 0.02), bias 0).
     pub fn init(
         count: usize,
         [input, output]: [usize; 2],

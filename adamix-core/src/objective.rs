@@ -117,7 +117,25 @@ impl StepLoss {
         first: Tensor<2>,
         second: Option<Tensor<2>>,
     ) -> Self {
-        let task = targets.loss(first.clone());
+        Self::of(
+            |logits| targets.loss(logits),
+            |first, second| consistency.loss(first, second, targets),
+            (consistency.task_loss, consistency.weight),
+            first,
+            second,
+        )
+    }
+
+    /// The same with any task loss and consistency term, where the passes to take the task loss on and the term's weight
+    /// are given.
+    fn of(
+        task_loss: impl Fn(Tensor<2>) -> Tensor<1>,
+        term: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1>,
+        (passes, weight): (TaskLoss, f64),
+        first: Tensor<2>,
+        second: Option<Tensor<2>>,
+    ) -> Self {
+        let task = task_loss(first.clone());
         let Some(second) = second else {
             return Self {
                 total: task.clone(),
@@ -126,13 +144,13 @@ impl StepLoss {
                 auxiliary: None,
             };
         };
-        let task = match consistency.task_loss {
+        let task = match passes {
             TaskLoss::First => task,
-            TaskLoss::Both => task + targets.loss(second.clone()),
+            TaskLoss::Both => task + task_loss(second.clone()),
         };
-        let term = consistency.loss(first, second, targets);
+        let term = term(first, second);
         Self {
-            total: task.clone() + term.clone() * consistency.weight,
+            total: task.clone() + term.clone() * weight,
             task,
             consistency: Some(term),
             auxiliary: None,

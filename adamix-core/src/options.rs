@@ -94,6 +94,21 @@ pub fn fraction(key: &str, value: f64) -> Result<(), OptionError> {
     Err(OptionError::new(key, message))
 }
 
+/// Refuses a size that no machine has, which would fail in an allocation.
+///
+/// # Errors
+/// Names the key and the value.
+pub fn is_size(key: &str, value: usize) -> Result<(), OptionError> {
+    const MOST: usize = 1 << 16;
+    if value <= MOST {
+        return Ok(());
+    }
+    Err(OptionError::new(
+        key,
+        format!("{value} is more than {MOST}"),
+    ))
+}
+
 /// Refuses a number that is negative or not finite.
 ///
 /// # Errors

@@ -113,24 +113,6 @@ impl TableSpec {
         })
     }
 
-    /// The distinct labels of the table, sorted: the label list of a task whose user gave none.
-    ///
-    /// # Errors
-    /// As [`load`](Self::load); also if the specification names no label column.
-    pub fn collect_labels(&self) -> Result<Vec<String>, DataError> {
-        if self.label.is_none() {
-            return Err(DataError::File {
-                path: self.file.clone(),
-                message: "no label column is named, so labels cannot be collected".into(),
-            });
-        }
-        let (_, rows) = self.read()?;
-        let mut labels: Vec<String> = rows.into_iter().filter_map(|row| row.label).collect();
-        labels.sort_unstable();
-        labels.dedup();
-        Ok(labels)
-    }
-
     fn read(&self) -> Result<(String, Vec<RawRow>), DataError> {
         let format = match self.format {
             Some(format) => format,
@@ -346,13 +328,6 @@ mod tests {
                 "{name}"
             );
         }
-    }
-
-    #[test]
-    fn labels_are_collected_sorted() {
-        let (_folder, path) = write("a.csv", b"text,topic\nx,b\ny,a\nz,b\n");
-        let spec = TableSpec::new(path, &topics().columns);
-        assert_eq!(spec.collect_labels().unwrap(), ["a", "b"]);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) fn serves(rows: usize, weight: &Matrix<'_>) -> bool {
 /// If the shapes do not fit, or [`serves`] is false.
 pub(crate) fn multiply(out: &mut [f32], x: &[f32], weight: Matrix<'_>, bias: Option<&[f32]>) {
     let (depth, columns) = (weight.rows(), weight.columns());
-    if columns == 0 {
+    if out.is_empty() {
         return;
     }
     let rows = out.len() / columns;

@@ -220,7 +220,7 @@ fn multiply_by<E: Element, T: Tile>(
     assert!(in_rows || !matches!(around, Around::Before(_)));
     assert!(is_whole(&b) || !matches!(around, Around::Onto(_)));
     let height = a.rows.div_ceil(TASKS).next_multiple_of(T::ROWS).min(HEIGHT);
-    let width = (PACKED / b.rows.max(1)).next_multiple_of(T::COLUMNS);
+    let width = (PACKED / b.rows.max(1)).max(1).next_multiple_of(T::COLUMNS);
     let to = Target(out.as_mut_ptr());
     for first in (0..b.columns).step_by(width) {
         let columns = first..(first + width).min(b.columns);

@@ -50,13 +50,18 @@ impl LowRankConfig {
 
     /// Another rank, as some merging rules leave it, whose update is scaled alike.
     fn with_same_scale(self, rank: usize) -> Self {
-        let per_alpha = self.scale() / self.alpha;
-        let other = Self {
+        let ratio = rank as f64 / self.rank as f64;
+        let alpha = self.alpha
+            * if self.rank_stabilized {
+                ratio.sqrt()
+            } else {
+                ratio
+            };
+        Self {
             rank,
             ..self.clone()
-        };
-        let alpha = self.alpha * per_alpha / (other.scale() / other.alpha);
-        other.with_alpha(alpha)
+        }
+        .with_alpha(alpha)
     }
 
     /// The factor of the update.

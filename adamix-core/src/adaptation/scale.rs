@@ -107,7 +107,9 @@ impl Scale {
             }
             Decision::Mixed(mixed) => {
                 let [batch, tokens, _] = mixed.weights.dims();
-                self.scale.mixed(ones(batch, tokens), mixed.weights.clone())
+                // What is mixed is how far the vectors are from 1: weights need not add up to 1.
+                let rest = 1.0 - mixed.weights.clone().sum_dim(2);
+                self.scale.mixed(ones(batch, tokens), mixed.weights.clone()) + rest
             }
         }
     }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{MergeError, MergeRule, Pair, Place};
 use crate::linear::Linear;
+use crate::options::{OptionError, is_size};
 
 /// The best approximation of rank `rank` to the mean of the products `A_i B_i` of low-rank experts (`svd`
 /// of Python's `peft` with weights `1 / M`).
@@ -29,6 +30,10 @@ impl MergeRule for Product {
             rule: self.name().to_owned(),
             module: place.module.to_owned(),
         })
+    }
+
+    fn check(&self) -> Result<(), OptionError> {
+        is_size("rank", self.rank)
     }
 
     fn merge_pair(&self, pair: &Pair<'_>) -> Result<[Linear; 2], MergeError> {

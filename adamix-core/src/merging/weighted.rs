@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{MergeError, MergeRule, Place, weighted_sum};
+use crate::options::OptionError;
 
 /// The sum of the experts by given weights, which need not add up to 1.
 ///
@@ -56,5 +57,15 @@ impl MergeRule for Weighted {
             });
         }
         Ok(weighted_sum(experts, |i| weights[i]))
+    }
+
+    fn check(&self) -> Result<(), OptionError> {
+        match self.weights.iter().find(|weight| !weight.is_finite()) {
+            Some(weight) => Err(OptionError::new(
+                "weights",
+                format!("{weight} is no weight"),
+            )),
+            None => Ok(()),
+        }
     }
 }

@@ -56,6 +56,10 @@ impl NextTokens {
     }
 }
 
+/// What the number of positions is raised by before a sum is divided by it: the released code's guard against an empty
+/// mask.
+pub const GUARD: f64 = 1e-4;
+
 /// The settings of the loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LanguageModelObjective {
@@ -75,15 +79,14 @@ impl LanguageModelObjective {
         self.consistency != 0.0
     }
 
-    /// `Σ (1-ε) nll + ε mean_V(-log p)` over the positions, divided by their number plus 1e-4 (the
-    /// released code's guard against an empty mask).
+    /// `Σ (1-ε) nll + ε mean_V(-log p)` over the positions, divided by their number plus [`GUARD`].
     ///
     /// # Shapes
     /// - logits: `[positions, vocabulary]`
     /// - output: `[1]`
     pub fn task_loss(&self, logits: Tensor<2>, targets: &NextTokens) -> Tensor<1> {
         let sum = adamix_kernels::cross_entropy(logits, &targets.tokens, self.label_smoothing);
-        sum / (targets.tokens.len() as f64 + 1e-4)
+        sum / (targets.tokens.len() as f64 + GUARD)
     }
 
     /// The loss of one pass or two, each given by its logits at the targets' places.
@@ -96,26 +99,13 @@ impl LanguageModelObjective {
         first: Tensor<2>,
         second: Option<Tensor<2>>,
     ) -> StepLoss {
-        let task = self.task_loss(first.clone(), targets);
-        let Some(second) = second else {
-            return StepLoss {
-                total: task.clone(),
-                task,
-                consistency: None,
-                auxiliary: None,
-            };
-        };
-        let task = match self.passes {
-            TaskLoss::First => task,
-            TaskLoss::Both => task + self.task_loss(second.clone(), targets),
-        };
-        let term = symmetric_kl(first, second, self.detach);
-        StepLoss {
-            total: task.clone() + term.clone() * self.consistency,
-            task,
-            consistency: Some(term),
-            auxiliary: None,
-        }
+        StepLoss::of(
+            |logits| self.task_loss(logits, targets),
+            |first, second| symmetric_kl(first, second, self.detach),
+            (self.passes, self.consistency),
+            first,
+            second,
+        )
     }
 }
 

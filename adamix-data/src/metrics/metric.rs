@@ -44,11 +44,6 @@ impl Metric {
             Self::CombinedScore => "combined_score",
         }
     }
-
-    /// Whether the metric compares scores, not classes.
-    pub fn is_for_regression(self) -> bool {
-        matches!(self, Self::Pearson | Self::Spearman)
-    }
 }
 
 impl fmt::Display for Metric {

@@ -31,7 +31,7 @@ pub struct Evaluate {
     #[arg(long, value_enum, default_value = "native")]
     inference: InferenceChoice,
     /// Random paths of random-ensemble and monte-carlo; the run's own number unless given.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     paths: Option<usize>,
     /// Which state of the model.
     #[arg(long, value_enum, default_value = "best")]

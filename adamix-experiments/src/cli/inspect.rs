@@ -47,7 +47,7 @@ pub struct Inspect {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Outputs of the head: classes, or 1 for a regression.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1 << 16))]
     outputs: usize,
     /// Print JSON.
     #[arg(long)]

@@ -182,6 +182,14 @@ impl Adaptation {
                 "`adaptation.{key}` is {value}; it must be at least 1 and at most {most}"
             );
         }
+        let widest = self.bottleneck.max(self.rank).max(self.length);
+        ensure!(
+            self.experts * widest <= 1 << 20,
+            "`adaptation.experts` is {} and the largest of `bottleneck`, `rank` and `length` {widest}; their product must be \
+             at most {}",
+            self.experts,
+            1 << 20
+        );
         ensure!(
             (0.0..1.0).contains(&self.lora_dropout),
             "`adaptation.lora_dropout` is {}; it must be at least 0 and below 1",

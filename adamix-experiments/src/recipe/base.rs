@@ -83,8 +83,20 @@ impl Base {
             Some(cache) => cache.encode_all(&self.tokenizer, examples, max_length)?,
             None => self.tokenizer.encode_all(examples, max_length)?,
         };
+        self.check_tokens(examples, &encodings)?;
+        Ok(encodings)
+    }
+
+    /// Refuses rows without any token, and those of another model's tokenizer.
+    pub(super) fn check_tokens(&self, examples: &[Example], encodings: &[Encoding]) -> Result<()> {
         let rows = self.config.vocab_size;
-        for (example, encoding) in examples.iter().zip(&encodings) {
+        for (example, encoding) in examples.iter().zip(encodings) {
+            ensure!(
+                !encoding.ids.is_empty(),
+                "{}: row {} has no token, and the tokenizer puts none around an empty text; take the row out",
+                self.folder.display(),
+                example.id
+            );
             if let Some(id) = encoding.ids.iter().find(|id| **id as usize >= rows) {
                 bail!(
                     "{}: row {} has token id {id}, the model has {rows} token ids; the tokenizer is another model's",
@@ -93,7 +105,7 @@ impl Base {
                 );
             }
         }
-        Ok(encodings)
+        Ok(())
     }
 
     /// The model of a run: backbone frozen, head and adaptation fresh from the run's keys.
@@ -142,6 +154,14 @@ impl Base {
         cloze: Cloze,
         device: &Device,
     ) -> Result<SequenceClassifier> {
+        let tokens = encoder.vocab_size;
+        let words = cloze.words.iter().copied();
+        if let Some(id) = words.chain([cloze.mask]).find(|id| *id as usize >= tokens) {
+            bail!(
+                "{}: a prompt asks for token {id}, the model has {tokens} tokens",
+                self.folder.display()
+            );
+        }
         let files = Source::files(&self.weights, device);
         let model = SequenceClassifier::cloze(encoder, backbone, &files, cloze);
         let model = model.with_context(|| {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use adamix_core::objective::Targets;
-use adamix_data::{Columns, Example, Rows, Split, TableSpec, Target, Task, fewshot, synthetic};
+use adamix_data::{
+    Columns, DataError, Example, Rows, Split, TableSpec, Target, Task, fewshot, synthetic,
+};
 use adamix_keys::Key;
 use anyhow::{Context, Result, bail, ensure};
 
@@ -110,11 +112,15 @@ impl TaskData {
         let dev = adamix_data::load(&task, folder, Split::Dev)?;
         let mut further = BTreeMap::new();
         let mut hashes = vec![train.hash.clone(), dev.hash.clone()];
-        if task.dev_splits.contains(&Split::DevMismatched)
-            && let Ok(rows) = adamix_data::load(&task, folder, Split::DevMismatched)
-        {
-            hashes.push(rows.hash.clone());
-            further.insert(Split::DevMismatched.name().to_owned(), rows.examples);
+        if task.dev_splits.contains(&Split::DevMismatched) {
+            match adamix_data::load(&task, folder, Split::DevMismatched) {
+                Ok(rows) => {
+                    hashes.push(rows.hash.clone());
+                    further.insert(Split::DevMismatched.name().to_owned(), rows.examples);
+                }
+                Err(DataError::MissingSplit { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(Self {
             task,

@@ -5,7 +5,7 @@ use adamix_core::routing::{Inference, RoutedPath};
 use adamix_data::{Encoding, Example, Target, Task, collate, plan_evaluation};
 use adamix_models::encoder::{EncoderConfig, EncoderInput, SequenceClassifier};
 use adamix_models::pass::{Below, Pass};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +104,9 @@ impl Evaluator {
     }
 
     /// The logits of all examples. `watch` hears after each batch how many rows it had, and may end it all.
+    ///
+    /// # Errors
+    /// If a logit is not finite, or `watch` says so.
     pub fn predict(
         &self,
         examples: &[Example],
@@ -137,6 +140,11 @@ impl Evaluator {
             let width = found.dims()[1];
             let values = host(found);
             for (index, row) in indices.iter().zip(values.chunks(width)) {
+                ensure!(
+                    row.iter().all(|value| value.is_finite()),
+                    "row {}: the model's output is not finite; a smaller optimizer.learning_rate may help, or another merging rule",
+                    examples[*index as usize].id
+                );
                 logits[*index as usize] = row.to_vec();
             }
             watch(indices.len() as u64)?;
@@ -177,10 +185,15 @@ impl Predictions {
         self.logits.iter().map(target).collect()
     }
 
-    /// The task's metrics.
+    /// The task's metrics; none has a value where a logit is not finite.
     pub fn score(&self, task: &Task, examples: &[Example], floor: RegressionFloor) -> Metrics {
         let targets: Vec<Target> = examples.iter().map(|e| e.target).collect();
-        adamix_data::evaluate(task, &self.targets(task, floor), &targets)
+        let mut metrics = adamix_data::evaluate(task, &self.targets(task, floor), &targets);
+        if !self.logits.iter().flatten().all(|value| value.is_finite()) {
+            // What is no number has no largest value: no answer was given.
+            metrics.values_mut().for_each(|value| *value = None);
+        }
+        metrics
     }
 
     /// Writes one line a row.

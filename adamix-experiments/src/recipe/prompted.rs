@@ -81,6 +81,9 @@ impl Prompted {
     }
 
     /// Token ids of all examples, in order.
+    ///
+    /// # Errors
+    /// As [`Base::encode`].
     pub fn encode(
         &self,
         base: &Base,
@@ -88,7 +91,9 @@ impl Prompted {
         max_length: usize,
     ) -> Result<Vec<Encoding>> {
         let asked = |example| self.prompt.encode(&base.tokenizer, example, max_length);
-        Ok(examples.iter().map(asked).collect::<Result<_, _>>()?)
+        let encodings: Vec<Encoding> = examples.iter().map(asked).collect::<Result<_, _>>()?;
+        base.check_tokens(examples, &encodings)?;
+        Ok(encodings)
     }
 }
 

@@ -103,7 +103,13 @@ impl RunFolder {
                     .with_context(|| format!("{}: cannot be removed", self.file(name).display()))?;
             }
         }
-        for name in ["metrics.jsonl", "timings.jsonl", "trace.jsonl", "curve.svg"] {
+        for name in [
+            "metrics.jsonl",
+            "timings.jsonl",
+            "trace.jsonl",
+            "routing.json",
+            "curve.svg",
+        ] {
             if self.file(name).is_file() {
                 std::fs::remove_file(self.file(name))
                     .with_context(|| format!("{}: cannot be removed", self.file(name).display()))?;

@@ -93,6 +93,9 @@ pub struct AccountRecord {
     pub experts: usize,
     /// Adaptation on shared sides.
     pub shared: usize,
+    /// What routing policies learn.
+    #[serde(default)]
+    pub router: usize,
     /// The head.
     pub head: usize,
     /// Adaptation after merging.
@@ -110,6 +113,7 @@ impl From<Account> for AccountRecord {
             backbone: a.backbone,
             experts: a.experts,
             shared: a.shared,
+            router: a.router,
             head: a.head,
             merged: a.merged,
             trained: a.trained,

@@ -152,6 +152,11 @@ impl Adaptable for SequenceClassifier {
 }
 
 impl SequenceClassifier {
+    /// How many tokens a text may have, behind the positions that an adaptation takes for itself.
+    pub fn longest_text(&self, config: &EncoderConfig) -> usize {
+        (config.max_length()).saturating_sub(self.base.position_shift())
+    }
+
     /// An encoder with its masked-LM head from `source`, asked for words at the mask.
     ///
     /// # Errors

@@ -115,6 +115,10 @@ impl Embeddings {
         self.dropout > 0.0
     }
 
+    pub(super) fn position_shift(&self) -> usize {
+        self.shift
+    }
+
     pub(super) fn shift_positions(&mut self, by: usize) {
         self.shift = by;
     }

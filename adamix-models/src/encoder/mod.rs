@@ -93,11 +93,6 @@ impl Encoder {
         })
     }
 
-    /// The name of a layer's feed-forward output, where AdaMix's adapters sit.
-    pub fn output_site(&self, layer: usize) -> String {
-        format!("{}.encoder.layer.{layer}.output", self.prefix)
-    }
-
     /// Hidden states of the last layer. Passes that share a [`Below`](crate::pass::Below) run what lies below the first
     /// adaptation once.
     ///
@@ -155,6 +150,10 @@ impl Encoder {
         let layers =
             layers.flat_map(|(i, layer)| layer.slots(&format!("{prefix}.encoder.layer.{i}")));
         core::iter::once(words).chain(layers).collect()
+    }
+
+    pub(super) fn position_shift(&self) -> usize {
+        self.embeddings.position_shift()
     }
 
     pub(crate) fn shift_positions(&mut self, by: usize) {

@@ -134,16 +134,6 @@ impl Gpt2 {
         &self.config
     }
 
-    /// The name of a layer's feed-forward half, where AdaMix's adapters sit.
-    pub fn mlp_site(layer: usize) -> String {
-        format!("transformer.h.{layer}.mlp")
-    }
-
-    /// The name of a layer's fused attention map, where low-rank mixtures sit.
-    pub fn attention_site(layer: usize) -> String {
-        format!("transformer.h.{layer}.attn.c_attn")
-    }
-
     /// Vocabulary logits of hidden states.
     ///
     /// # Shapes

@@ -24,7 +24,8 @@ pub fn atomic(path: &Path, bytes: &[u8]) -> Result<(), HubError> {
     let sibling = path.with_file_name(name);
     let label = path.file_name().unwrap_or_default().to_string_lossy();
     let write = || -> std::io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        let folder = folder.unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         let mut file = File::create(&sibling)?;
         let (half, rest) = bytes.split_at(bytes.len() / 2);

@@ -35,6 +35,8 @@ struct Sizes {
 impl Sizes {
     fn new(q: &FlexTensor, k: &FlexTensor, settings: &Settings) -> Self {
         let (q, k) = (q.shape(), k.shape());
+        // The first block of a head's queries writes what buffers start without.
+        assert!(q[2] > 0 && k[2] > 0, "attention without queries or keys");
         Self {
             batch: q[0],
             heads: q[1],

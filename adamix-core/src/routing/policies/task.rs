@@ -3,7 +3,7 @@
 use burn::tensor::activation::sigmoid;
 use serde::Deserialize;
 
-use crate::options::OptionError;
+use crate::options::{OptionError, is_size};
 use crate::routing::{
     Decision, Declared, Inference, Mix, RouterShape, RoutingContext, RoutingPolicy,
 };
@@ -47,6 +47,7 @@ impl RoutingPolicy for Task {
     }
 
     fn check(&self) -> Result<(), OptionError> {
+        is_size("tasks", self.tasks)?;
         if self.task >= self.tasks {
             let message = format!("{} is no row of a table of {}", self.task, self.tasks);
             return Err(OptionError::new("task", message));

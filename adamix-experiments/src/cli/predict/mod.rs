@@ -206,7 +206,9 @@ impl Predict {
         } else {
             let on = |path: &'_ PathBuf| -> Result<(usize, Served)> {
                 let stored = base.stored(path, self.lora_alpha)?;
-                Ok((self.longest(base, Some(&stored)), backbone.with(&stored)?))
+                let served = backbone.with(&stored)?;
+                let longest = self.longest(base, Some(&stored));
+                Ok((longest.min(served.model.longest_text(&base.config)), served))
             };
             let served = adapters.iter().map(|path| {
                 let (longest, served) = on(path)?;

@@ -59,7 +59,8 @@ impl Rows for GenerationRows {
             .collect();
         let batch = collate(&rows, None);
         let targets = NextTokens::masked(&batch.labels, &batch.mask)?;
-        let input = DecoderInput::new(model.config(), &batch.ids, batch.seq, &device_of(model))?;
+        let input = DecoderInput::new(model.config(), &batch.ids, batch.seq, &device_of(model))?
+            .with_lengths(&batch.lengths);
         let routed = policy.map(|policy| {
             RoutedPass::new(policy, Moment::draw(Key::new(0), 0), &batch.rows, false)
         });

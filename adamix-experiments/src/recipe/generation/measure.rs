@@ -1,7 +1,7 @@
 //! The loss on texts that were not trained on, in any inference mode.
 
 use adamix_core::objective::TaskLoss;
-use adamix_core::objective::language_model::{LanguageModelObjective, NextTokens};
+use adamix_core::objective::language_model::{GUARD, LanguageModelObjective, NextTokens};
 use adamix_data::nlg::{Completion, Pair, collate};
 use adamix_data::plan_evaluation;
 use adamix_models::gpt2::{DecoderInput, Gpt2};
@@ -11,9 +11,6 @@ use burn::tensor::Device;
 
 use super::super::mode::Mode;
 use crate::run::Metrics;
-
-/// What [`LanguageModelObjective::task_loss`] adds to the number of tokens that it divides by.
-const GUARD: f64 = 1e-4;
 
 /// Texts to take the loss on.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Beam search as the released code does it (facts §2.7).
+//! Beam search as the released code does it (`NLG/src/gpt2_beam.py`).
 //!
 //! What is peculiar to it: as many candidates as beams are kept, ended ones included, so an ended
 //! hypothesis leaves its slot dead for a step; repeated n-grams are looked for among the new tokens only,
