@@ -72,6 +72,11 @@ impl Tokenizer {
         folder::open(folder)
     }
 
+    /// Hash of the files that it was made from.
+    pub fn fingerprint(&self) -> String {
+        self.hash.to_hex().to_string()
+    }
+
     /// Number of tokens, added ones included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)

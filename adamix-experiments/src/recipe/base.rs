@@ -36,7 +36,7 @@ pub struct Base {
     pub weights: Weights,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// Hash of its configuration and tensor files.
+    /// Hash of its configuration and tensor files: what an adapter on it is known by.
     pub hash: String,
 }
 
@@ -59,6 +59,11 @@ impl Base {
             tokenizer,
             hash,
         })
+    }
+
+    /// Hash of all its files, the tokenizer's too: what a run on it is known by.
+    pub fn fingerprint(&self) -> String {
+        format!("{}+{}", self.hash, self.tokenizer.fingerprint())
     }
 
     /// The longest input, in tokens, that both the model and `wanted` allow.

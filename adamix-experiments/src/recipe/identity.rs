@@ -17,11 +17,11 @@ pub fn identity(config: &RunConfig) -> Result<Identity> {
     if let Some(corpus) = config.corpus() {
         let base = DecoderBase::open(&config.model_folder()?)?;
         let data = GenerationData::load(config, corpus)?;
-        return Ok(Identity::new(config, &base.hash, &data.hash));
+        return Ok(Identity::new(config, &base.fingerprint(), &data.hash));
     }
     let base = Base::open(&config.model_folder()?)?;
     let data = TaskData::load(config)?;
-    Ok(Identity::new(config, &base.hash, &data.hash))
+    Ok(Identity::new(config, &base.fingerprint(), &data.hash))
 }
 
 /// Identities of many configs, each of whose base models and data is read once.

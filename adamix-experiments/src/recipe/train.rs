@@ -51,7 +51,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
     Prompted::of(config, &data.task, &base)?;
     let adapted = base.adapted(config, &data.task, &device)?;
     let rule = config.merging.rule_for(&adapted.model)?;
-    let identity = Identity::new(config, &base.hash, &data.hash);
+    let identity = Identity::new(config, &base.fingerprint(), &data.hash);
     let path = out.map_or_else(|| Path::new("runs").join(&identity.id), Path::to_owned);
     let (folder, mut store) = match RunFolder::start(&path, config, &identity)? {
         Started::Mine(folder, store) => (folder, store),

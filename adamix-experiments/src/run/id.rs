@@ -14,7 +14,7 @@ pub const SEMANTICS: u32 = 1;
 pub struct Identity {
     /// The id: 16 hexadecimal digits.
     pub id: String,
-    /// Hash of the base model's files.
+    /// Hashes of the base model's files and of its tokenizer's.
     pub base_hash: String,
     /// Hash of the data files.
     pub data_hash: String,

@@ -29,7 +29,7 @@ pub struct DecoderBase {
     pub weights: Weights,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// Hash of its configuration and tensor files.
+    /// Hash of its configuration and tensor files: what an adapter on it is known by.
     pub hash: String,
 }
 
@@ -59,6 +59,11 @@ impl DecoderBase {
             tokenizer,
             hash,
         })
+    }
+
+    /// Hash of all its files, the tokenizer's too: what a run on it is known by.
+    pub fn fingerprint(&self) -> String {
+        format!("{}+{}", self.hash, self.tokenizer.fingerprint())
     }
 
     /// The plain model, frozen.

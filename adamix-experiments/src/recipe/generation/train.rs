@@ -51,7 +51,7 @@ pub fn train(
     let key = Key::new(config.seed).purpose("generation");
     let decoding = Decoding::new(&config.generation, &base.tokenizer, key);
     decoding.room(&adapted.model)?;
-    let identity = Identity::new(config, &base.hash, &data.hash);
+    let identity = Identity::new(config, &base.fingerprint(), &data.hash);
     let path = out.map_or_else(|| Path::new("runs").join(&identity.id), Path::to_owned);
     let (folder, mut store) = match RunFolder::start(&path, config, &identity)? {
         Started::Mine(folder, store) => (folder, store),
