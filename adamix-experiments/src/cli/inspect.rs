@@ -90,7 +90,12 @@ impl Inspect {
         row(
             "merged",
             account.merged,
-            "adaptation parameters when served (the paper's #Param)",
+            "adaptation parameters when served",
+        )?;
+        row(
+            "tuned",
+            account.tuned(),
+            "these and what is trained of the base, less heads: the paper's #Param",
         )?;
         row(
             "served",

@@ -293,6 +293,21 @@ impl Record {
         seed.map_or(1, |seed| seed as u64)
     }
 
+    /// Takes over what was measured of the same run before, and not now.
+    pub fn keep(&mut self, before: &Self) {
+        if self.id != before.id {
+            return;
+        }
+        for (name, mode) in &before.modes {
+            self.modes
+                .entry(name.clone())
+                .or_insert_with(|| mode.clone());
+        }
+        if self.usage.is_none() {
+            self.usage.clone_from(&before.usage);
+        }
+    }
+
     /// Whether a state was measured in another mode of inference.
     pub fn measured_in(&self, mode: &str, rule: Rule) -> bool {
         self.modes

@@ -1,5 +1,7 @@
 //! The ablations of tables 7 and 8 as differences from AdaMix, with their intervals; and how sure the models are.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
 use super::columns::columns;
@@ -48,6 +50,7 @@ fn bars(view: &View<'_>) -> Result<Option<Figure>> {
     let columns = columns(table8::EXHIBIT.table(), &tasks);
     let mut bars = Vec::new();
     let mut seeds = 0;
+    let mut rows = BTreeSet::new();
     for (group, task) in tasks.iter().enumerate() {
         let Some(column) = columns.iter().find(|c| c.task == *task) else {
             continue;
@@ -87,6 +90,7 @@ fn bars(view: &View<'_>) -> Result<Option<Figure>> {
                 continue;
             };
             seeds = seeds.max(found.seeds);
+            rows.insert((column.title.clone(), found.examples));
             let scale = f64::from(column.scale);
             let table = table8::EXHIBIT.table();
             let paper = table
@@ -109,8 +113,12 @@ fn bars(view: &View<'_>) -> Result<Option<Figure>> {
         return Ok(None);
     }
     let caption = vec![format!(
-        "Profile {}, up to {seeds} seeds: difference from AdaMix on the same seeds and rows, with the 95 % bootstrap interval over both. Rings: the paper's difference on RoBERTa-large.",
-        view.profile.name
+        "Profile {}, up to {seeds} seeds, rows: {}: difference from AdaMix on the same seeds and rows, with the 95 % bootstrap interval over both. Rings: the paper's difference on RoBERTa-large.",
+        view.profile.name,
+        rows.iter()
+            .map(|(task, n)| format!("{task} {n}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     )];
     let plot = Bars {
         x_title: "difference from AdaMix, points".to_owned(),
@@ -133,8 +141,10 @@ fn calibration(view: &View<'_>) -> Result<Option<Figure>> {
     for task in table14::EXHIBIT.tasks(view.profile) {
         let want = table14::EXHIBIT.want(methods::row("adamix")?, &task);
         for record in view.records_of(&want)? {
-            let (Some(gold), Some(own)) = (view.gold(record), record.outputs(view.profile.rule))
-            else {
+            let (Some(gold), Some(own)) = (
+                view.gold(record),
+                record.outputs(view.rule(table14::EXHIBIT.published)),
+            ) else {
                 continue;
             };
             let answers = gold.targets();

@@ -1,13 +1,13 @@
 //! The plan, printed: every run with its cost, every setting with its source.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 
 use super::estimate::{Estimate, Shape, estimate};
 use super::plan::Job;
 use super::profile::{Profile, Size};
+use crate::config::{RunConfig, dotted};
 use crate::report::{Records, document::grouped};
+use crate::run::rerun;
 
 /// A job's estimate; none where the data's size is not known.
 fn cost(profile: &Profile, job: &Job) -> Result<Option<Estimate>> {
@@ -24,7 +24,7 @@ fn cost(profile: &Profile, job: &Job) -> Result<Option<Estimate>> {
 pub fn text(profile: &Profile, jobs: &[Job], records: &Records) -> Result<String> {
     let mut out = format!("profile {}: {}\n", profile.name, profile.about.join(" "));
     out += &format!("time is for {}\n", profile.machine.name);
-    out += "keys that no run names have their defaults: adamix train --print-config\n";
+    out += &format!("assumed, where a run does not name it: {}\n", defaults()?);
     let mut total = Estimate {
         steps: 0,
         flops: 0.0,
@@ -33,7 +33,7 @@ pub fn text(profile: &Profile, jobs: &[Job], records: &Records) -> Result<String
     };
     let mut done = 0;
     for job in jobs {
-        let state = if job.is_done(records, profile.rule) {
+        let state = if job.is_done(records, profile.rule_of(&job.want.exhibit)) {
             done += 1;
             ", done"
         } else {
@@ -54,6 +54,15 @@ pub fn text(profile: &Profile, jobs: &[Job], records: &Records) -> Result<String
         for (source, settings) in job.settings.by_source() {
             out += &format!("    {source}: {}\n", settings.join(", "));
         }
+        // What the method itself brings, such as a width.
+        let own = dotted(&rerun(&job.config));
+        let own = own
+            .into_iter()
+            .filter(|(key, _)| !job.settings.sources.contains_key(key));
+        let own: Vec<String> = own.map(|(key, value)| format!("{key} = {value}")).collect();
+        if !own.is_empty() {
+            out += &format!("    assumed (the method's default): {}\n", own.join(", "));
+        }
         let modes: Vec<&str> = job.modes.iter().map(|mode| mode.name()).collect();
         if !modes.is_empty() {
             out += &format!("    measured also: {}\n", modes.join(", "));
@@ -61,6 +70,24 @@ pub fn text(profile: &Profile, jobs: &[Job], records: &Records) -> Result<String
     }
     out += &format!("\n{} runs, {done} done: {}\n", jobs.len(), line(&total));
     Ok(out)
+}
+
+/// The defaults that decide what is learnt.
+fn defaults() -> Result<String> {
+    let table = toml::Table::try_from(RunConfig::default())?;
+    let sections = [
+        "backbone.",
+        "consistency.",
+        "input.",
+        "optimizer.",
+        "schedule.",
+    ];
+    let keys = dotted(&table).into_iter();
+    let keys = keys.filter(|(key, _)| sections.iter().any(|section| key.starts_with(section)));
+    let keys: Vec<String> = keys
+        .map(|(key, value)| format!("{key} = {value}"))
+        .collect();
+    Ok(keys.join(", "))
 }
 
 fn line(cost: &Estimate) -> String {
@@ -75,21 +102,4 @@ fn line(cost: &Estimate) -> String {
         cost.flops,
         cost.bytes / 1e9
     )
-}
-
-/// Runs by row and task, for a summary.
-pub fn summary(jobs: &[Job]) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for job in jobs {
-        for cell in &job.cells {
-            *counts
-                .entry(cell.split('/').next().unwrap_or_default())
-                .or_default() += 1;
-        }
-    }
-    let parts: Vec<String> = counts
-        .iter()
-        .map(|(name, n)| format!("{name} {n}"))
-        .collect();
-    parts.join(", ")
 }

@@ -32,7 +32,7 @@ pub struct Estimate {
     pub steps: usize,
     /// Floating-point operations, training and evaluation.
     pub flops: f64,
-    /// Bytes at the largest: weights, gradients, optimiser, activations.
+    /// Bytes at the largest, of a batch of the longest rows allowed: weights, gradients, optimiser, activations.
     pub bytes: f64,
     /// Seconds on the profile's machine.
     pub seconds: f64,
@@ -149,14 +149,16 @@ pub fn estimate(config: &RunConfig, shape: Shape, size: Size, machine: &Machine)
     } else {
         0.01 * shape.parameters()
     };
+    // The largest batch has rows of the greatest length that is allowed.
+    let longest = config.input.max_length as f64;
     let held = if head_only {
         0.0
     } else {
-        shape.activations(length)
+        shape.activations(longest)
     };
     let bytes = 4.0 * shape.parameters()
         + 12.0 * trained
-        + schedule.batch_size as f64 * length * passes * held * if full { 1.0 } else { 0.6 };
+        + schedule.batch_size as f64 * longest * passes * held * if full { 1.0 } else { 0.6 };
     Estimate {
         steps,
         flops,

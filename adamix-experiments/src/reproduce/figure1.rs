@@ -75,7 +75,7 @@ impl Exhibit for Figure1 {
             let caption = vec![format!(
                 "Ours, profile {}: mean over {tasks}; up to {runs} seeds a point; heads are not counted. {}",
                 view.profile.name,
-                view.profile.rule.caption()
+                view.rule(table1::EXHIBIT.published).caption()
             )];
             figures.push(plot::figure(
                 &scatter,

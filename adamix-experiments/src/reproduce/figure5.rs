@@ -22,6 +22,17 @@ pub struct Figure5;
 type Draws = (u64, Vec<f64>, Option<f64>);
 
 impl Figure5 {
+    /// The tasks, each with the number of rows that its runs are measured on.
+    fn rows(&self, view: &View<'_>) -> Result<String> {
+        let mut found = Vec::new();
+        for want in self.wants(view.profile)? {
+            let records = view.records_of(&want)?;
+            let gold = records.first().and_then(|record| view.gold(record));
+            found.extend(gold.map(|gold| format!("{} {}", want.task, gold.targets().len())));
+        }
+        Ok(found.join(", "))
+    }
+
     /// The tasks with a draw, each with its runs.
     fn draws(&self, view: &View<'_>) -> Result<Vec<(String, Vec<Draws>)>> {
         let tasks = table14::EXHIBIT.tasks(view.profile);
@@ -133,7 +144,7 @@ impl Exhibit for Figure5 {
                 format!(
                     "Ours: profile {}, the {} epoch; each draw sends every example through its own random modules.",
                     view.profile.name,
-                    view.profile.rule.name()
+                    view.rule(table14::EXHIBIT.published).name()
                 ),
             ],
             corner: "Task".to_owned(),
@@ -172,10 +183,11 @@ impl Exhibit for Figure5 {
             mark: "merged".to_owned(),
         };
         let caption = vec![format!(
-            "Ours, profile {}: {} random draws a run, one violin a seed, the bar at their mean; {} epoch.",
+            "Ours, profile {}: {} random draws a run, one violin a seed, the bar at their mean; rows: {}; {} epoch.",
             view.profile.name,
             draws.unwrap_or(0),
-            view.profile.rule.name()
+            self.rows(view)?,
+            view.rule(table14::EXHIBIT.published).name()
         )];
         Ok(vec![plot::figure(
             &violins,

@@ -148,7 +148,13 @@ impl Grid {
             let want = self.want(*row, &column.task);
             let cell = view.cell(&want, column, reading)?;
             if parameters == Cell::NotRun {
-                parameters = view.parameters(&want)?;
+                parameters = match (source, view.parameters(&want)?) {
+                    // What is not merged serves more than the merged count.
+                    (Source::Mode(Mode::Random | Mode::Ensemble), Cell::Count(_)) => {
+                        Cell::Text("all experts".to_owned())
+                    }
+                    (_, counted) => counted,
+                };
             }
             if self.counts_in_average(column)
                 && let Cell::Measured(measured) = &cell
@@ -213,10 +219,27 @@ impl Grid {
             }
         }
         caption.push(format!(
-            "Ours: profile {}, {done} of {planned} runs done. Mean ± standard deviation over seeds; in brackets the 95 % bootstrap interval over seeds and examples; t-intervals are in the CSV. {} #Param of ours is the adaptation as served, or all that is trained where nothing is added.",
+            "Ours: profile {}, {done} of {planned} runs done. Mean ± standard deviation over seeds; in brackets the 95 % bootstrap interval over seeds and examples; t-intervals are in the CSV. {} #Param of ours is the adaptation as served and what is trained of the base; heads are not counted.",
             view.profile.name,
-            view.profile.rule.caption()
+            view.rule(self.published).caption()
         ));
+        if self.average {
+            let columns = columns(table, &tasks);
+            let averaged: Vec<&str> = (columns.iter())
+                .filter(|c| tasks.contains(&c.task) && self.counts_in_average(c))
+                .map(|c| c.title.as_str())
+                .collect();
+            let published = table
+                .average
+                .as_ref()
+                .map_or(0, |average| average.over.len());
+            if averaged.len() != published {
+                caption.push(format!(
+                    "Avg. of ours is over {} alone: it is not to be set against the paper's.",
+                    averaged.join(", ")
+                ));
+            }
+        }
         caption.extend(self.notes.iter().map(|note| (*note).to_owned()));
         Ok(caption)
     }

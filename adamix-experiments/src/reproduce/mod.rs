@@ -42,7 +42,7 @@ mod table9;
 mod usage;
 mod view;
 
-pub use dry_run::{summary, text as dry_run};
+pub use dry_run::text as dry_run;
 pub use exhibit::{Exhibit, Mode, Want};
 pub use plan::{Choice, Job, plan};
 pub use profile::{Place, Profile, Selector};
@@ -62,7 +62,7 @@ pub fn exhibits() -> Vec<&'static dyn Exhibit> {
         &table4::EXHIBIT,
         &table5::EXHIBIT,
         &table6::Table6,
-        &table7::Table7,
+        &table7::EXHIBIT,
         &table8::EXHIBIT,
         &table9::EXHIBIT,
         &table10::EXHIBIT,

@@ -87,10 +87,13 @@ pub fn plan(profile: &Profile, exhibits: &[&dyn Exhibit], choice: &Choice) -> Re
         }
     }
     if let Some(unknown) = choice.only.iter().find(|row| !rows.contains(&row.as_str())) {
-        bail!(
-            "--only: no row is called `{unknown}` there; there are {}",
-            rows.join(", ")
-        );
+        match rows.is_empty() {
+            true => bail!("--only: nothing is run for it alone, it shows what others ran"),
+            false => bail!(
+                "--only: no row is called `{unknown}` there; there are {}",
+                rows.join(", ")
+            ),
+        }
     }
     let rank = |job: &Job| {
         let named = profile.queue.iter().position(|s| {
@@ -128,7 +131,11 @@ fn add(
     match places.get(&job.spec()) {
         Some(place) => {
             let known = &mut jobs[*place];
-            known.cells.extend(job.cells);
+            for cell in job.cells {
+                if !known.cells.contains(&cell) {
+                    known.cells.push(cell);
+                }
+            }
             known.modes.extend(job.modes);
             known.modes.sort();
             known.modes.dedup();

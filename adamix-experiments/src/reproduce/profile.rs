@@ -34,6 +34,9 @@ pub struct Profile {
     pub about: Vec<String>,
     /// Which epoch tables show.
     pub rule: Rule,
+    /// Exhibits that show the last epoch whatever the others do.
+    #[serde(default)]
+    pub last: Vec<String>,
     /// What time estimates assume.
     pub machine: Machine,
     /// Tasks by exhibit, in the order of their worth; those of the published columns where none are named.
@@ -244,6 +247,14 @@ impl Profile {
         } = place;
         config::resolve(settings.table)
             .with_context(|| format!("{exhibit}, row {}, task {task}", row.key))
+    }
+
+    /// Which epoch an exhibit shows.
+    pub fn rule_of(&self, exhibit: &str) -> Rule {
+        if self.last.iter().any(|name| name == exhibit) {
+            return Rule::Last;
+        }
+        self.rule
     }
 
     /// How many seeds a run has.

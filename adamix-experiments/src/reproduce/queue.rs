@@ -48,7 +48,8 @@ pub fn work(
     let mut done = Done::default();
     let mut identities = Identities::default();
     for (i, job) in jobs.iter().enumerate() {
-        if job.is_done(records, profile.rule) {
+        let rule = profile.rule_of(&job.want.exhibit);
+        if job.is_done(records, rule) {
             if !is_outdated(job, records, &mut identities) {
                 done.before += 1;
                 continue;
@@ -61,8 +62,11 @@ pub fn work(
         tell(&format!("{} of {}: {}", i + 1, jobs.len(), job.title()));
         let results = records.folder().to_owned();
         let prepared = prepare(profile, &job.config, &results, sitting, tell);
-        match prepared.and_then(|()| one(job, profile.rule, store, sitting)) {
-            Ok((record, gold)) => {
+        match prepared.and_then(|()| one(job, rule, store, sitting)) {
+            Ok((mut record, gold)) => {
+                if let Some(before) = records.of(&job.config) {
+                    record.keep(before);
+                }
                 records.add(record, gold)?;
                 done.new += 1;
             }

@@ -27,6 +27,7 @@ pub const GRID: Grid = Grid {
     average: true,
     notes: &[
         "Each seed has its own fixed training rows, the splits of LiST; nothing is selected on development rows. The head is the masked-LM head, trained with every method.",
+        "Measured on the rows that the splits come with: those of MNLI and QQP have 210, where the paper has the development sets.",
         "Majority class: the accuracy of answering every row alike. A score near it is chance.",
     ],
 };

@@ -34,6 +34,11 @@ pub enum Reading {
 }
 
 impl<'a> View<'a> {
+    /// Which epoch an exhibit shows.
+    pub fn rule(&self, exhibit: &str) -> Rule {
+        self.profile.rule_of(exhibit)
+    }
+
     /// How many seeds a want has: those of the profile, and what was recorded beyond them.
     pub fn planned(&self, want: &Want) -> Result<u64> {
         let mut seeds = self.profile.seeds(want.place());
@@ -67,9 +72,9 @@ impl<'a> View<'a> {
         let records: Vec<&Record> = self
             .records_of(want)?
             .into_iter()
-            .filter(|record| reading.is_there(record, self.profile.rule))
+            .filter(|record| reading.is_there(record, self.rule(&want.exhibit)))
             .collect();
-        let rule = self.profile.rule;
+        let rule = self.rule(&want.exhibit);
         let scale = f64::from(column.scale);
         let scores: Vec<f64> = records
             .iter()
@@ -83,7 +88,7 @@ impl<'a> View<'a> {
             .purpose(&want.exhibit)
             .purpose(want.row.key)
             .purpose(&column.key);
-        let resampled = match Scored::of(self, &records, reading)? {
+        let resampled = match Scored::of(self, &records, reading, rule)? {
             Some(scored) => {
                 let score = |run: usize, rows: &[usize]| scored.score(run, rows, &column.metric);
                 bootstrap(records.len(), scored.examples(), REPLICATES, key, score)
@@ -114,19 +119,18 @@ impl<'a> View<'a> {
         }))
     }
 
-    /// What a want trains: the adaptation as served, or all that moves where nothing is added to the model.
+    /// What a want trains: the adaptation as served, and what moves of the base; the head is not counted.
     pub fn parameters(&self, want: &Want) -> Result<Cell> {
         let records = self.records_of(want)?;
         let Some(record) = records.first() else {
             return Ok(Cell::NotRun);
         };
-        let counts = record.parameters;
-        let shown = if counts.merged > 0 {
-            counts.merged
-        } else {
-            counts.trained
-        };
-        Ok(Cell::Count(shown))
+        Ok(
+            match record.parameters.merged + record.parameters.unfrozen {
+                0 => Cell::Text("head only".to_owned()),
+                tuned => Cell::Count(tuned),
+            },
+        )
     }
 
     /// The first want less the second, on the seeds and examples that both have; none without a common seed.
@@ -138,7 +142,8 @@ impl<'a> View<'a> {
     ) -> Result<Option<Comparison>> {
         let by_seed = |(want, reading): (&Want, Reading)| -> Result<BTreeMap<u64, &Record>> {
             let records = self.records_of(want)?.into_iter();
-            let there = records.filter(|record| reading.is_there(record, self.profile.rule));
+            let rule = self.rule(&want.exhibit);
+            let there = records.filter(|record| reading.is_there(record, rule));
             Ok(there.map(|record| (record.seed(), record)).collect())
         };
         let (left, right) = (by_seed(first)?, by_seed(second)?);
@@ -149,8 +154,8 @@ impl<'a> View<'a> {
             .collect();
         let (left, right): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let (Some(a), Some(b)) = (
-            Scored::of(self, &left, first.1)?,
-            Scored::of(self, &right, second.1)?,
+            Scored::of(self, &left, first.1, self.rule(&first.0.exhibit))?,
+            Scored::of(self, &right, second.1, self.rule(&second.0.exhibit))?,
         ) else {
             return Ok(None);
         };

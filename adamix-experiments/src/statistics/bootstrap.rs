@@ -19,9 +19,6 @@ pub struct Bootstrap {
     pub interval: Interval,
     /// The standard deviation over replicates.
     pub error: f64,
-    /// Twice the smaller share of replicates on one side of zero, each counted with one more: the two-sided p of
-    /// "no difference" where the score is a difference.
-    pub p: f64,
 }
 
 /// Resamples `seeds` runs on `examples` rows. `score` gives a run's score on the rows drawn (indices, with repeats), or
@@ -62,19 +59,12 @@ pub fn bootstrap(
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let error = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
-    let side = |below: bool| {
-        let count = values
-            .iter()
-            .filter(|v| if below { **v <= 0.0 } else { **v >= 0.0 });
-        (1 + count.count()) as f64 / (n + 1.0)
-    };
-    let p = (2.0 * side(true).min(side(false))).min(1.0);
     values.sort_by(f64::total_cmp);
     let interval = Interval {
         low: quantile(&values, (1.0 - LEVEL) / 2.0),
         high: quantile(&values, (1.0 + LEVEL) / 2.0),
     };
-    Some(Bootstrap { interval, error, p })
+    Some(Bootstrap { interval, error })
 }
 
 /// The quantile of sorted values, linear between neighbours (numpy's default).
@@ -119,14 +109,6 @@ mod tests {
             "{} {expected}",
             found.error
         );
-    }
-
-    #[test]
-    fn a_clear_difference_has_the_smallest_p_and_none_a_large_one() {
-        let clear = bootstrap(3, 50, 999, KEY, |run, _| Some(1.0 + run as f64)).unwrap();
-        assert_eq!(clear.p, 0.002);
-        let none = bootstrap(4, 50, 999, KEY, |run, _| Some([-1.0, 1.0][run % 2])).unwrap();
-        assert!(none.p > 0.6, "{}", none.p);
     }
 
     #[test]

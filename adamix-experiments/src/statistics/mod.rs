@@ -17,6 +17,6 @@ pub mod summary;
 pub use bootstrap::{Bootstrap, bootstrap};
 pub use holm::holm;
 pub use noise::Noise;
-pub use paired::{Comparison, paired_t, sign_flips, swap_examples};
+pub use paired::{Comparison, paired_t, swap_examples};
 pub use power::power_of_t;
 pub use summary::{Interval, LEVEL, Summary};

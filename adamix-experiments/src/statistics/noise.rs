@@ -77,6 +77,25 @@ impl Noise {
             self.power(difference, seeds, alpha) >= wanted
         })
     }
+
+    /// The smallest difference that a test at level `alpha` over `seeds` seeds sees with probability `wanted`; none of
+    /// fewer than two seeds.
+    pub fn smallest_seen(&self, seeds: usize, alpha: f64, wanted: f64) -> Option<f64> {
+        if seeds < 2 {
+            return None;
+        }
+        let (error, _) = self.error(seeds);
+        let seen = |difference: f64| self.power(difference, seeds, alpha) >= wanted;
+        let (mut below, mut above) = (0.0, error);
+        while error > 0.0 && !seen(above) {
+            (below, above) = (above, 2.0 * above);
+        }
+        for _ in 0..60 {
+            let middle = f64::midpoint(below, above);
+            *if seen(middle) { &mut above } else { &mut below } = middle;
+        }
+        Some(above)
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +117,11 @@ mod tests {
         let noise = Noise { sd: 1.0, rows: 0.0 };
         close(noise.power(0.5, 10, 0.05), 0.293_175_606_514_076_7);
         assert_eq!(noise.seeds_needed(-1.0, 0.05, 0.8), Some(10));
+        close(
+            noise.smallest_seen(10, 0.05, 0.8).unwrap(),
+            0.996_001_371_455_443_8,
+        );
+        assert_eq!(noise.smallest_seen(1, 0.05, 0.8), None);
         assert_eq!(noise.p(1.0, 1), None);
     }
 

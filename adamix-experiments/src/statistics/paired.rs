@@ -12,9 +12,6 @@ use super::{Interval, Noise, Summary};
 /// Permutations and replicates of a comparison.
 pub const PERMUTATIONS: usize = 2000;
 
-/// Up to so many seeds all sign patterns are counted, not drawn.
-const EXACT: usize = 16;
-
 /// How much better one method is than another, and whether that is more than noise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
@@ -33,8 +30,6 @@ pub struct Comparison {
     pub interval: Option<Interval>,
     /// Paired t-test over seeds: is it more than what another seed would change?
     pub p_seeds: Option<f64>,
-    /// Exact sign-flip test over seeds; with n seeds it cannot fall below 2 / 2^n.
-    pub p_flips: f64,
     /// Approximate randomisation over examples: is it more than what other examples would change?
     pub p_examples: f64,
 }
@@ -81,7 +76,6 @@ impl Comparison {
             rows_error: of_rows.map(|b| b.error),
             interval: resampled.map(|b| b.interval),
             p_seeds: paired_t(&differences),
-            p_flips: sign_flips(&differences, key.purpose("flips")),
             p_examples: swap_examples(examples, PERMUTATIONS, key.purpose("examples"), mean)?,
         })
     }
@@ -112,29 +106,6 @@ pub fn paired_t(differences: &[f64]) -> Option<f64> {
     }
     let t = StudentsT::new(0.0, 1.0, n - 1.0).expect("positive degrees of freedom");
     Some(2.0 * t.cdf(-(mean / (sd / n.sqrt())).abs()))
-}
-
-/// The two-sided p of the mean under random signs: exact for few differences, drawn from `key` for many.
-pub fn sign_flips(differences: &[f64], key: Key) -> f64 {
-    let n = differences.len();
-    let observed = differences.iter().sum::<f64>().abs();
-    // Sums that differ by rounding alone are equal.
-    let tolerance = 1e-12 * differences.iter().map(|d| d.abs()).sum::<f64>();
-    let reaches = |sign: &dyn Fn(usize) -> bool| {
-        let flip = |(i, d): (usize, &f64)| if sign(i) { -d } else { *d };
-        let sum: f64 = differences.iter().enumerate().map(flip).sum();
-        sum.abs() >= observed - tolerance
-    };
-    if n <= EXACT {
-        let all = 1usize << n;
-        let count = (0..all).filter(|pattern| reaches(&|i| pattern >> i & 1 == 1));
-        return count.count() as f64 / all as f64;
-    }
-    let drawn = (0..PERMUTATIONS).filter(|r| {
-        let key = key.fold(*r as u64);
-        reaches(&|i| key.fold(i as u64).word() & 1 == 1)
-    });
-    (1 + drawn.count()) as f64 / (1 + PERMUTATIONS) as f64
 }
 
 /// The two-sided p of a difference under random swaps of the two methods' outputs, example by example (Noreen's
@@ -177,22 +148,6 @@ mod tests {
     }
 
     #[test]
-    fn sign_flips_equal_scipy() {
-        // scipy.stats.permutation_test(permutation_type="samples", n_resamples=inf)
-        assert_eq!(sign_flips(&DIFFERENCES, KEY), 0.0625);
-        assert_eq!(sign_flips(&[1.1, 0.2, -0.2, 0.3, 0.3], KEY), 0.1875);
-        assert_eq!(sign_flips(&[0.0; 3], KEY), 1.0);
-    }
-
-    #[test]
-    fn drawn_sign_flips_are_near_the_binomial() {
-        // Seventeen equal differences, five of them negative: |sum| >= 7 has probability 2 P(X <= 5) = 0.143463.
-        let values: Vec<f64> = (0..17).map(|i| if i < 5 { -1.0 } else { 1.0 }).collect();
-        let p = sign_flips(&values, KEY);
-        assert!((p - 0.143_463).abs() < 0.03, "{p}");
-    }
-
-    #[test]
     fn swaps_of_accuracies_are_mcnemars_test() {
         // Ten examples that only the first method has right, two that only the second has: swapping is tossing a coin
         // for each, so p = P(|B - 6| >= 4) for B ~ Bin(12, 1/2) = 2 * 79 / 4096 = 0.038574 (exact McNemar).
@@ -224,7 +179,7 @@ mod tests {
         };
         let found = Comparison::new(3, 200, KEY, score, swapped).unwrap();
         assert!((found.difference - 0.15).abs() < 1e-12);
-        assert!(found.p_examples < 0.001 && found.p_flips == 0.25);
+        assert!(found.p_examples < 0.001);
         let interval = found.interval.unwrap();
         assert!(interval.low > 0.09 && interval.high < 0.21, "{interval:?}");
         // The seeds agree. Of 200 rows 30 differ: sqrt(0.15 * 0.85 / 200) is their error.

@@ -67,6 +67,13 @@ impl Search {
         }
         let space = self.ranges()?;
         ensure!(!space.is_empty(), "[search.space] is empty");
+        if let Some(halving) = &self.halving {
+            ensure!(
+                !space.contains_key(&halving.key),
+                "`{}` is drawn and is `search.halving.key` too; its values come from one of them",
+                halving.key
+            );
+        }
         let key = Key::new(self.seed).purpose("search");
         let draw = |trial: usize| {
             let one = |(name, range): (&String, &Range)| {

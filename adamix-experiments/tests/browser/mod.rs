@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// What is done in the page once its own script has run; what it finds is left in an attribute.
 const VISIT: &str = r#"
-const links = [...document.querySelectorAll("main a[href^='#']")];
+const links = [...document.querySelectorAll("a[href^='#']")];
 const shown = (element) => element.getBoundingClientRect().width > 0;
 const wide = (element) => element.getBoundingClientRect().right > document.documentElement.clientWidth + 1;
 let sorted = 0;

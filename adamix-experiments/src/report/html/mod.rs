@@ -31,7 +31,7 @@ pub fn render(page: &Page<'_>) -> String {
         body += &link(&document.name, &document.title);
     }
     for figure in page.figures {
-        body += &link(&figure.name, &figure.title);
+        body += &link(&format!("figure-{}", figure.name), &figure.title);
     }
     body += "<a href=\"#runs\">Runs</a>\n</nav>\n</header>\n<main>\n<div class=\"figures\">\n";
     for figure in page.figures {

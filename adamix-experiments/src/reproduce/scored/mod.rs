@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::view::{Reading, View};
 use crate::report::Record;
+use crate::report::record::Rule;
 use rows::Rows;
 pub(super) use rows::evaluate;
 use texts::Texts;
@@ -21,11 +22,16 @@ pub(super) enum Scored {
 
 impl Scored {
     /// None where there is no run, or nothing is kept of its texts.
-    pub fn of(view: &View<'_>, records: &[&Record], reading: Reading) -> Result<Option<Self>> {
-        if let Some(rows) = Rows::of(view, records, reading)? {
+    pub fn of(
+        view: &View<'_>,
+        records: &[&Record],
+        reading: Reading,
+        rule: Rule,
+    ) -> Result<Option<Self>> {
+        if let Some(rows) = Rows::of(view, records, reading, rule)? {
             return Ok(Some(Self::Rows(rows)));
         }
-        Ok(Texts::of(view, records, reading)?.map(Self::Texts))
+        Ok(Texts::of(records, reading, rule)?.map(Self::Texts))
     }
 
     /// How many runs.

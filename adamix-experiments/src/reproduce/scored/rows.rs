@@ -5,6 +5,7 @@ use adamix_data::metrics::glue;
 use anyhow::{Result, ensure};
 
 use super::super::view::{Reading, View};
+use crate::report::record::Rule;
 use crate::report::{Outputs, Record};
 
 /// The outputs of several runs on the same examples.
@@ -17,14 +18,19 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// None where there is no run, or outputs are texts.
-    pub fn of(view: &View<'_>, records: &[&Record], reading: Reading) -> Result<Option<Self>> {
+    pub fn of(
+        view: &View<'_>,
+        records: &[&Record],
+        reading: Reading,
+        rule: Rule,
+    ) -> Result<Option<Self>> {
         let Some(gold) = records.first().and_then(|record| view.gold(record)) else {
             return Ok(None);
         };
         let gold = gold.targets();
         let mut runs = Vec::new();
         for record in records {
-            let found = reading.outputs(record, view.profile.rule);
+            let found = reading.outputs(record, rule);
             ensure!(!found.is_empty(), "record {} has no outputs", record.id);
             ensure!(
                 record.gold == records[0].gold && found.iter().all(|o| o.rows() == gold.len()),

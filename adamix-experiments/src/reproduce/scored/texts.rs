@@ -3,8 +3,9 @@
 use adamix_data::metrics::nlg::bleu::{Counts, moses};
 use anyhow::{Result, ensure};
 
-use super::super::view::{Reading, View};
+use super::super::view::Reading;
 use crate::report::Record;
+use crate::report::record::Rule;
 
 /// What the texts of several runs add to BLEU.
 pub(crate) struct Texts {
@@ -16,8 +17,7 @@ pub(crate) struct Texts {
 
 impl Texts {
     /// None where there is no run, or nothing is kept of its texts.
-    pub fn of(view: &View<'_>, records: &[&Record], reading: Reading) -> Result<Option<Self>> {
-        let rule = view.profile.rule;
+    pub fn of(records: &[&Record], reading: Reading, rule: Rule) -> Result<Option<Self>> {
         let Some(first) = records.first() else {
             return Ok(None);
         };

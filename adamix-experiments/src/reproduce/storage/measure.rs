@@ -34,6 +34,8 @@ pub(super) struct Measured {
     pub base: String,
     /// Its parameters, head included.
     pub base_parameters: usize,
+    /// Those of the head.
+    pub head_parameters: usize,
     /// Bytes of its tensor files.
     pub base_bytes: usize,
     /// Bytes of a whole model that was fine-tuned, f32.
@@ -56,6 +58,8 @@ pub(super) struct Stored {
     pub parameters: usize,
     /// Bytes of the file.
     pub bytes: usize,
+    /// Whether a head is in it.
+    pub with_head: bool,
 }
 
 /// Memory with several tasks served from one base.
@@ -143,6 +147,7 @@ pub(super) fn measure(profile: &Profile, sitting: &Sitting) -> Result<Measured> 
                 .map(|tensor| tensor.shape.iter().product::<usize>())
                 .sum(),
             bytes: bytes(&scratch.join(adapter::TENSORS))?,
+            with_head,
         });
     }
     // A whole model, as full fine-tuning would have to keep it.
@@ -158,6 +163,7 @@ pub(super) fn measure(profile: &Profile, sitting: &Sitting) -> Result<Measured> 
     Ok(Measured {
         base: name.unwrap_or_default().to_owned(),
         base_parameters: account.backbone + account.head,
+        head_parameters: account.head,
         base_bytes,
         full_bytes,
         stored,

@@ -108,6 +108,8 @@ impl Exhibit for Storage {
         };
         let whole = counted.base + counted.head;
         let full = (whole, 4 * whole);
+        // What has no head is set against a base without one.
+        let bare = (counted.base, 4 * counted.base);
         row(
             "roberta-full",
             "RoBERTa-large, full fine-tuning, counted".into(),
@@ -125,7 +127,7 @@ impl Exhibit for Storage {
             Origin::Plain,
             merged,
             4 * merged,
-            full,
+            bare,
             base,
         );
         let with_head = merged + counted.head;
@@ -141,6 +143,8 @@ impl Exhibit for Storage {
         let found = Measured::read(view.records.folder())?;
         if let Some(found) = &found {
             let full = (found.base_parameters, found.full_bytes);
+            let head = found.head_parameters;
+            let bare = (full.0 - head, full.1 - 4 * head);
             row(
                 "base-full",
                 format!("{}, full fine-tuning", found.base),
@@ -157,7 +161,7 @@ impl Exhibit for Storage {
                     Origin::Ours,
                     kind.parameters,
                     kind.bytes,
-                    full,
+                    if kind.with_head { full } else { bare },
                     Some(found.base_bytes),
                 );
             }
