@@ -201,7 +201,18 @@ fn several_adapters_answer_on_one_base_and_their_cost_is_told() {
         assert!(distance(&of_it, &alone) == 0.0);
     }
 
+    // The three tokens in front take positions that a text then lacks: of the model's 32, 29 are left.
+    let long = fixture.path("long.jsonl");
+    let row = json!({"sentence1": "the dog ".repeat(40), "sentence2": "the dog"});
+    std::fs::write(&long, row.to_string()).unwrap();
+    let out = fixture.path("long-out.jsonl");
     let model = fixture.model();
+    adamix(&["predict", "--model", text(&model), "--adapter", text(&adapters[1])])
+        .args(["--max-length", "512", "--input", text(&long), "--output", text(&out)])
+        .assert()
+        .success();
+    assert_eq!(lines(&out)[0]["input_ids"].as_array().unwrap().len(), 29);
+
     let mut words = vec!["inspect", "--json", "--model", text(&model)];
     words.extend(adapters.iter().map(|adapter| text(adapter)));
     let output = adamix(&words)

@@ -213,6 +213,18 @@ mod tests {
     }
 
     #[test]
+    fn another_rank_keeps_the_scale() {
+        for config in [
+            LowRankConfig::new(2).with_alpha(6.0),
+            LowRankConfig::new(2).with_alpha(6.0).with_rank_stabilized(true),
+            LowRankConfig::new(2).with_alpha(0.0),
+        ] {
+            let other = config.clone().with_same_scale(8);
+            assert_eq!((other.rank, other.scale()), (8, config.scale()));
+        }
+    }
+
+    #[test]
     fn starts_as_the_zero_update_with_equal_experts() {
         let device = Device::flex();
         let mixture = LowRankConfig::new(2)

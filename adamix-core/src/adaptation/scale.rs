@@ -147,6 +147,25 @@ fn moved(vector: &Linear, by: f32) -> Linear {
 mod tests {
     use super::*;
     use crate::merging::Magnitude;
+    use crate::routing::Mix;
+
+    /// A token whose weights add up to 0.4, as top-1 routing leaves them: 1 + 0.4 (3 - 1) where one vector is trained.
+    #[test]
+    fn what_is_mixed_is_the_change() {
+        let device = Device::flex();
+        let mut mixture = ScaleConfig::new().with_experts(2).init([2, 2], &device);
+        let weights = Tensor::<3>::from_data([[[0.4, 0.0]]], &device);
+        let decision = Decision::mixed(weights, Mix::Outputs);
+        let values = |mixture: &Scale| {
+            let factors = mixture.factors(&decision).into_data();
+            factors.convert::<f32>().try_to_vec::<f32>().unwrap()
+        };
+        assert_eq!(values(&mixture), [1.0, 1.0]);
+        let first = &mut mixture.scale.experts[0];
+        *first = first.with_values([1, 2], vec![3.0, 1.0], None);
+        let found = values(&mixture);
+        assert!((found[0] - 1.8).abs() < 1e-6 && (found[1] - 1.0).abs() < 1e-6, "{found:?}");
+    }
 
     /// Changes 0, 0, 2 and 0.25, 0, 0.5, of which a third stays: 0, 0, 2 and 0, 0, 0.5, with the mean 0, 0, 1.25.
     #[test]

@@ -250,6 +250,26 @@ mod tests {
     }
 
     #[test]
+    fn a_second_development_file_may_be_absent_but_not_broken() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, label: &str| {
+            let text = format!("index\tsentence1\tsentence2\tgold_label\n0\tp\th\t{label}\n");
+            std::fs::write(folder.path().join(name), text).unwrap();
+        };
+        for name in ["train.tsv", "dev_matched.tsv"] {
+            write(name, "neutral");
+        }
+        let data = format!("data={}", folder.path().display());
+        let config = read(None, &["task=mnli".to_owned(), data]).unwrap();
+        assert!(TaskData::load(&config).unwrap().further.is_empty());
+        write("dev_mismatched.tsv", "perhaps");
+        let error = TaskData::load(&config).unwrap_err().to_string();
+        assert!(error.contains("dev_mismatched.tsv:2") && error.contains("perhaps"), "{error}");
+        write("dev_mismatched.tsv", "entailment");
+        assert_eq!(TaskData::load(&config).unwrap().further.len(), 1);
+    }
+
+    #[test]
     fn few_rows_of_each_class_are_drawn_by_the_seed() {
         let few = |seed: &str| ids(&[seed, "few_shot.per_class=8"]);
         let [train, dev] = few("seed=1");
