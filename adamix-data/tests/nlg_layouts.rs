@@ -226,7 +226,7 @@ fn broken_files_are_named_with_the_line() {
             webnlg,
             "a.json",
             b"{\"entries\": [{\"1\": {\"category\": \"x\", \"modifiedtripleset\": [], \"lexicalisations\": [\n{\"lex\": \"\"}]}}]}",
-            "a.json:2: column 10: the text is empty",
+            "a.json:2: column 11: the text is empty",
         ),
         (webnlg, "a.xml", b"<b></b>", "a.xml: the file has no rows"),
         (
