@@ -207,10 +207,23 @@ fn several_adapters_answer_on_one_base_and_their_cost_is_told() {
     std::fs::write(&long, row.to_string()).unwrap();
     let out = fixture.path("long-out.jsonl");
     let model = fixture.model();
-    adamix(&["predict", "--model", text(&model), "--adapter", text(&adapters[1])])
-        .args(["--max-length", "512", "--input", text(&long), "--output", text(&out)])
-        .assert()
-        .success();
+    adamix(&[
+        "predict",
+        "--model",
+        text(&model),
+        "--adapter",
+        text(&adapters[1]),
+    ])
+    .args([
+        "--max-length",
+        "512",
+        "--input",
+        text(&long),
+        "--output",
+        text(&out),
+    ])
+    .assert()
+    .success();
     assert_eq!(lines(&out)[0]["input_ids"].as_array().unwrap().len(), 29);
 
     let mut words = vec!["inspect", "--json", "--model", text(&model)];

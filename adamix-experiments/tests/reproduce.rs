@@ -137,10 +137,27 @@ fn the_same_command_goes_on_and_records_alone_give_every_byte() {
 fn what_is_measured_of_a_run_stays_in_its_record() {
     let folder = tempfile::tempdir().unwrap();
     let smoke = folder.path().join("smoke");
-    for (exhibit, rows) in [("table7", "adamix"), ("usage", "adamix"), ("table7", "adamix")] {
+    for (exhibit, rows) in [
+        ("table7", "adamix"),
+        ("usage", "adamix"),
+        ("table7", "adamix"),
+    ] {
         let mut command = adamix();
-        command.args(["reproduce", exhibit, "--profile", "smoke", "--seeds", "1", "--only", rows]);
-        command.arg("--results").arg(&smoke).arg("--store").arg(folder.path().join("runs"));
+        command.args([
+            "reproduce",
+            exhibit,
+            "--profile",
+            "smoke",
+            "--seeds",
+            "1",
+            "--only",
+            rows,
+        ]);
+        command
+            .arg("--results")
+            .arg(&smoke)
+            .arg("--store")
+            .arg(folder.path().join("runs"));
         succeeds(&mut command);
     }
     let record = std::fs::read_to_string(record(&smoke)).unwrap();

@@ -216,7 +216,9 @@ mod tests {
     fn another_rank_keeps_the_scale() {
         for config in [
             LowRankConfig::new(2).with_alpha(6.0),
-            LowRankConfig::new(2).with_alpha(6.0).with_rank_stabilized(true),
+            LowRankConfig::new(2)
+                .with_alpha(6.0)
+                .with_rank_stabilized(true),
             LowRankConfig::new(2).with_alpha(0.0),
         ] {
             let other = config.clone().with_same_scale(8);

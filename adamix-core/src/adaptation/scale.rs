@@ -164,7 +164,10 @@ mod tests {
         let first = &mut mixture.scale.experts[0];
         *first = first.with_values([1, 2], vec![3.0, 1.0], None);
         let found = values(&mixture);
-        assert!((found[0] - 1.8).abs() < 1e-6 && (found[1] - 1.0).abs() < 1e-6, "{found:?}");
+        assert!(
+            (found[0] - 1.8).abs() < 1e-6 && (found[1] - 1.0).abs() < 1e-6,
+            "{found:?}"
+        );
     }
 
     /// Changes 0, 0, 2 and 0.25, 0, 0.5, of which a third stays: 0, 0, 2 and 0, 0, 0.5, with the mean 0, 0, 1.25.

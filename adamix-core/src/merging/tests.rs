@@ -366,7 +366,9 @@ fn rules_refuse_what_they_cannot_merge() {
         error.to_string(),
         "`layer.0.adamix.down` has 2 experts, but 3 weights are given"
     );
-    let nothing = Weighted::everywhere(vec![0.5, f64::NAN]).check().unwrap_err();
+    let nothing = Weighted::everywhere(vec![0.5, f64::NAN])
+        .check()
+        .unwrap_err();
     assert_eq!(nothing.to_string(), "option `weights`: NaN is no weight");
     let huge = Product { rank: 1 << 40 }.check().unwrap_err();
     assert!(huge.to_string().contains("option `rank`"), "{huge}");

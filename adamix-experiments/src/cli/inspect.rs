@@ -10,7 +10,7 @@ use adamix_models::encoder::{
 };
 use adamix_models::gpt2::{Gpt2, Gpt2Config};
 use adamix_models::hub::{self, Source, adapter};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use clap::Args;
 use serde_json::json;
@@ -111,6 +111,13 @@ impl Inspect {
     }
 
     fn folder(&self, path: &Path) -> Result<Account> {
+        if path.join("run.toml").is_file() || path.join(adapter::CONFIG).is_file() {
+            ensure!(
+                self.set.is_empty(),
+                "--set counts another config on --architecture or a base model; {} has its own",
+                path.display()
+            );
+        }
         if path.join("run.toml").is_file() {
             let folder = RunFolder::open(path)?;
             let config = folder.config()?;

@@ -264,7 +264,10 @@ mod tests {
         assert!(TaskData::load(&config).unwrap().further.is_empty());
         write("dev_mismatched.tsv", "perhaps");
         let error = TaskData::load(&config).unwrap_err().to_string();
-        assert!(error.contains("dev_mismatched.tsv:2") && error.contains("perhaps"), "{error}");
+        assert!(
+            error.contains("dev_mismatched.tsv:2") && error.contains("perhaps"),
+            "{error}"
+        );
         write("dev_mismatched.tsv", "entailment");
         assert_eq!(TaskData::load(&config).unwrap().further.len(), 1);
     }

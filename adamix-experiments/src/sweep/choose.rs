@@ -125,10 +125,12 @@ pub fn choose(
     for spec in specs {
         let mut of = Settings::new();
         for key in &file.choose.for_each {
-            let Some(value) = spec.settings.get(key) else {
-                bail!("`choose.for_each` names `{key}`, which is on no axis");
-            };
-            of.insert(key.clone(), value.clone());
+            // A plan has it on an axis.
+            of.extend(
+                spec.settings
+                    .get(key)
+                    .map(|value| (key.clone(), value.clone())),
+            );
         }
         match groups.iter_mut().find(|(name, _)| *name == of) {
             Some((_, members)) => members.push(spec),

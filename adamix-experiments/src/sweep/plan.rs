@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -79,6 +79,10 @@ pub fn plan(file: &SweepFile, outcome: &dyn Fn(&str) -> Outcome) -> Result<Vec<S
             }
             _ => alive = Vec::<Point>::new(),
         }
+    }
+    let lacks = |key: &&String| specs.iter().any(|spec| !spec.settings.contains_key(*key));
+    if let Some(key) = file.choose.for_each.iter().find(lacks) {
+        bail!("`choose.for_each` names `{key}`, which is on no axis");
     }
     Ok(specs)
 }

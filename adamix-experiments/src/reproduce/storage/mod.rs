@@ -306,7 +306,8 @@ mod tests {
         // roberta-large without a pooler has 354,310,144 parameters; its head for three classes 1,052,675.
         assert_eq!((counted.base, counted.head), (354_310_144, 1_052_675));
         // Bytes go as parameters: with the head on both sides, and on neither.
-        let with_head = (counted.base + counted.head) as f64 / (counted.merged + counted.head) as f64;
+        let with_head =
+            (counted.base + counted.head) as f64 / (counted.merged + counted.head) as f64;
         assert!((with_head - 190.6).abs() < 0.1, "{with_head}");
         let without = counted.base as f64 / counted.merged as f64;
         assert!((without - 436.7).abs() < 0.1, "{without}");
