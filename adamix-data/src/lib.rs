@@ -28,7 +28,7 @@ pub use error::DataError;
 pub use example::{Example, Rows, Target};
 pub use glue::load;
 pub use metrics::{Metric, evaluate};
-pub use source::fingerprint;
+pub use source::{fingerprint, read_text};
 pub use split::Split;
 pub use table::TableSpec;
 pub use task::{Columns, Task};

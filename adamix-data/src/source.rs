@@ -71,6 +71,14 @@ pub(crate) fn read_bytes(path: &Path) -> Result<(Vec<u8>, blake3::Hash), DataErr
     Ok((bytes, hash))
 }
 
+/// The text of a UTF-8 file, without a byte-order mark.
+///
+/// # Errors
+/// [`DataError::Io`] if it cannot be read; [`DataError::Row`] with the line of what is no UTF-8.
+pub fn read_text(path: &Path) -> Result<String, DataError> {
+    TextFile::read_document(path).map(|file| file.text)
+}
+
 /// A UTF-8 text file in memory, without a byte-order mark.
 pub(crate) struct TextFile {
     pub(crate) path: PathBuf,

@@ -93,6 +93,38 @@ fn tables_with_and_without_order_give_the_same_segments() {
 }
 
 #[test]
+fn generated_objects_and_lone_carriage_returns_are_outputs() {
+    let references = file("objects", "r.txt", "a\rb\r\nc");
+    let outputs = file(
+        "objects",
+        "o.jsonl",
+        "{\"text\": \"A\", \"score\": -1}\n{\"text\": \" B\"}\n{\"text\": \"\"}\n",
+    );
+    let texts = io::read(&references, &outputs).expect("valid");
+    assert_eq!(texts.outputs, ["A", "B", ""]);
+    assert_eq!(texts.references, [["a"], ["b"], ["c"]]);
+    let text = message(
+        "object",
+        ("r.txt", b"a\nb\n"),
+        ("o.jsonl", b"{\"text\": \"A\"}\n{}\n"),
+    );
+    assert!(
+        text.starts_with("o.jsonl line 2: expected an object with `text`"),
+        "{text}"
+    );
+}
+
+/// The official scripts count it: only numbered files are filled up.
+#[test]
+fn an_empty_reference_of_a_table_counts() {
+    let references = file("empty", "r.csv", "mr,ref\nname[a],x\nname[a],\n");
+    let outputs = file("empty", "o.txt", "x\n");
+    let mut texts = io::read(&references, &outputs).expect("valid");
+    texts.drop_padding();
+    assert_eq!(texts.references, [["x", ""]]);
+}
+
+#[test]
 fn numbered_files_may_leave_lines_empty() {
     file("numbered", "ref0", "a\nb\n");
     file("numbered", "ref1", "c\n\n");

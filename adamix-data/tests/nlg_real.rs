@@ -165,8 +165,10 @@ fn pairs_are_encoded_as_the_released_code_does() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("leaves no room"), "{error}");
-    let text = |tokens: &[u32]| text_of(&tokenizer, tokens).unwrap();
+    let text = |tokens: &[u32]| text_of(&tokenizer, tokens, true).unwrap();
     assert_eq!(text(&[18435, 995, 0, 50_256, 995]), "Hello world!");
     assert_eq!(text(&[18435, 628, 995]), "Hello");
+    let whole = text_of(&tokenizer, &[18435, 628, 995], false).unwrap();
+    assert_eq!(whole, "Hello   world");
     assert_eq!(text(&[18435, 198, 995]), "Hello  world");
 }

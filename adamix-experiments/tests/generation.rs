@@ -328,7 +328,18 @@ fn bad_input_is_one_line() {
         generate("a.jsonl", b"{\"prompt\": \"x\"}\n{\"text\": 1}\n", &[]),
         "a.jsonl:2",
     );
-    has(generate("a.jsonl", b"{\"input_ids\": [999]}\n", &[]), "999");
+    has(
+        generate(
+            "a.jsonl",
+            b"{\"input_ids\": [1]}\n{\"input_ids\": [999]}\n",
+            &[],
+        ),
+        "a.jsonl:2: token id 999",
+    );
+    has(
+        generate("a.txt", b"x\n", &["--set", "generation.temperature=0.5"]),
+        "does not read it",
+    );
     has(
         generate("a.jsonl", b"{\"input_ids\": [-1]}\n", &[]),
         "no token id",

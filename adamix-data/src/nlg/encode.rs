@@ -84,12 +84,21 @@ fn refuse(pair: &Pair, message: String) -> DataError {
     }
 }
 
-/// The text of generated tokens: up to an end token or a blank line, trimmed, on one line.
-pub fn text_of(tokenizer: &Tokenizer, tokens: &[u32]) -> Result<String, DataError> {
+/// The text of generated tokens: up to an end token, or also a blank line, trimmed, on one line.
+///
+/// # Errors
+/// [`DataError::Tokenizer`] if the tokens stand for no text.
+pub fn text_of(
+    tokenizer: &Tokenizer,
+    tokens: &[u32],
+    blank_line_ends: bool,
+) -> Result<String, DataError> {
     let end = tokens.iter().position(|id| *id == tokenizer.end_id);
-    let text = tokenizer.decode(&tokens[..end.unwrap_or(tokens.len())])?;
-    let text = text.split("\n\n").next().unwrap_or_default().trim();
-    Ok(text.replace(['\n', '\r'], " "))
+    let mut text = tokenizer.decode(&tokens[..end.unwrap_or(tokens.len())])?;
+    if blank_line_ends && let Some(end) = text.find("\n\n") {
+        text.truncate(end);
+    }
+    Ok(text.trim().replace(['\n', '\r'], " "))
 }
 
 /// Completions padded to one length, row-major `[size, seq]`.

@@ -8,8 +8,8 @@ use adamix_models::hub::write;
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
-use super::show;
-use crate::config;
+use super::{output, show};
+use crate::config::{self, Generation, Search};
 use crate::recipe::Mode;
 use crate::recipe::generation::{DecoderBase, Decoding, Lines, read_prompts, write_texts};
 use crate::run::RunFolder;
@@ -90,7 +90,35 @@ fn corpus(name: &str) -> Result<Corpus, String> {
 /// What can be set of a config for a model that is trained.
 const KEYS: [&str; 4] = ["seed", "generation.", "evaluation.", "merging."];
 
+/// The keys that only some searches read.
+const SEARCHES: [(&str, &[Search]); 7] = [
+    ("beams", &[Search::Released, Search::HuggingFace]),
+    ("length_penalty", &[Search::Released, Search::HuggingFace]),
+    ("no_repeat_ngram", &[Search::Released, Search::HuggingFace]),
+    ("early_stopping", &[Search::HuggingFace]),
+    ("temperature", &[Search::Sample]),
+    ("top_k", &[Search::Sample]),
+    ("top_p", &[Search::Sample]),
+];
+
 impl Generate {
+    /// Refuses settings that would change nothing.
+    fn check_search(&self, generation: &Generation) -> Result<()> {
+        for setting in &self.set {
+            let key = setting.split('=').next().unwrap_or_default().trim();
+            let key = key.strip_prefix("generation.").unwrap_or_default();
+            let readers = SEARCHES.iter().find(|(name, _)| *name == key);
+            if let Some((_, readers)) = readers {
+                ensure!(
+                    readers.contains(&generation.search),
+                    "--set {setting}: generation.search = {:?} does not read it",
+                    format!("{:?}", generation.search).to_lowercase()
+                );
+            }
+        }
+        Ok(())
+    }
+
     pub fn run(self) -> Result<()> {
         for setting in &self.set {
             ensure!(
@@ -103,6 +131,8 @@ impl Generate {
             Some(run) => config::read(Some(&run.file("run.toml")), &self.set)?,
             None => config::read(None, &self.set)?,
         };
+        self.check_search(&config.generation)?;
+        output::check(&self.output, &[&self.input])?;
         let device = crate::device::open(&self.device)?;
         let base = match &self.model {
             Some(folder) => DecoderBase::open(folder)?,
@@ -116,7 +146,7 @@ impl Generate {
             (Some(Kind::Contexts), _) | (None, Some(_)) => Lines::Inputs,
             (Some(Kind::Prompts), _) | (None, None) => Lines::Prompts,
         };
-        let prompts = read_prompts(&self.input, self.task, lines, &base.tokenizer)?;
+        let prompts = read_prompts(&self.input, self.task, lines, &base)?;
         let model = match &adapter {
             Some(folder) => base.served(folder, &device)?,
             None => base.plain(&device)?,
@@ -129,6 +159,19 @@ impl Generate {
         let progress = show::progress();
         progress.set_length(prompts.len() as u64);
         let decoding = Decoding::new(&config.generation, &base.tokenizer, key);
+        let room = decoding.room(&model)?;
+        let cut: Vec<usize> = (prompts.iter().enumerate())
+            .filter(|(_, prompt)| prompt.len() > room)
+            .map(|(i, _)| i + 1)
+            .collect();
+        if let Some(first) = cut.first() {
+            eprintln!(
+                "note: {} prompts, the first number {first}, have more than {room} tokens, which is what {} new ones leave: \
+                 only their last {room} are read",
+                cut.len(),
+                config.generation.new_tokens
+            );
+        }
         let texts = decoding.run(&model, &mode, &prompts, &|done| {
             progress.inc(done as u64);
             Ok(())

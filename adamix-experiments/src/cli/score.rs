@@ -1,6 +1,5 @@
 //! `adamix score`.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use adamix_data::metrics::nlg::bleu::sacre;
@@ -40,8 +39,8 @@ pub struct Score {
     #[arg(long, value_name = "FILE", requires = "bootstrap")]
     against: Option<PathBuf>,
     /// Bootstrap samples, for 95 % intervals.
-    #[arg(long, value_name = "SAMPLES")]
-    bootstrap: Option<NonZeroUsize>,
+    #[arg(long, value_name = "SAMPLES", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    bootstrap: Option<u32>,
     /// The bootstrap's seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -80,7 +79,7 @@ pub struct Score {
 impl Score {
     pub fn run(self) -> Result<()> {
         self.check()?;
-        let samples = self.bootstrap.map(NonZeroUsize::get);
+        let samples = self.bootstrap.map(|samples| samples as usize);
         let options = Options {
             mteval: if self.python_mteval {
                 mteval::Variant::Python

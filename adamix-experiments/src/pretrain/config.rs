@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::tokenizer;
+use crate::config::{read_table, typed};
 
 /// A pretraining: of a small model from nothing, or of more of a model that is there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -160,9 +161,7 @@ impl PretrainConfig {
     /// # Errors
     /// If it is absent, no TOML, has an unknown key, lacks one, or has a value that cannot be.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{}: cannot be read", path.display()))?;
-        let config: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        let config: Self = typed(read_table(path)?).with_context(|| path.display().to_string())?;
         config.check().with_context(|| path.display().to_string())?;
         Ok(config)
     }
@@ -194,6 +193,7 @@ impl PretrainConfig {
                 );
             }
         }
+        self.check_training()?;
         if let Some(model) = &self.model {
             self.check_model(model)?;
         }
@@ -213,7 +213,7 @@ impl PretrainConfig {
                 );
             }
         }
-        self.check_training()
+        Ok(())
     }
 
     fn check_model(&self, model: &ModelConfig) -> Result<()> {

@@ -43,11 +43,10 @@ pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 /// # Errors
 /// If it cannot be read or is not UTF-8.
 pub(super) fn paragraphs(path: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: cannot be read as UTF-8 text", path.display()))?;
+    let text = adamix_data::read_text(path)?;
     let markdown = path.extension().is_some_and(|e| e == "md");
     let mut paragraphs = vec![String::new()];
-    for line in text.trim_start_matches('\u{feff}').lines() {
+    for line in text.lines() {
         let marks: &[char] = if markdown { &['*', '_'] } else { &[] };
         let line = line.replace(marks, "");
         let line = if markdown {

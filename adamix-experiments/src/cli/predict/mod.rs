@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use self::masked::masked;
 use self::next_token::next_token;
-use super::show;
+use super::{output, show};
 use crate::config::RegressionFloor;
 use crate::recipe::generation::DecoderBase;
 use crate::recipe::{Base, Evaluator, Mode, Served};
@@ -86,6 +86,7 @@ struct Asked {
 
 impl Predict {
     pub fn run(self) -> Result<()> {
+        output::check(&self.output, &[&self.input])?;
         let device = crate::device::open(&self.device)?;
         let task = self.task.as_deref().map(Task::by_name).transpose()?;
         let examples = self.read(task)?;

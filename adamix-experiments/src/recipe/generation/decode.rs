@@ -95,7 +95,11 @@ impl<'a> Decoding<'a> {
         })?;
         let text = |hypothesis: Hypothesis| {
             Ok(Text {
-                text: text_of(self.tokenizer, &hypothesis.tokens)?,
+                text: text_of(
+                    self.tokenizer,
+                    &hypothesis.tokens,
+                    self.settings.blank_line_ends,
+                )?,
                 tokens: hypothesis.tokens,
                 score: hypothesis.score,
             })

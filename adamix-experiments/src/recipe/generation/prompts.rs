@@ -7,6 +7,8 @@ use adamix_data::nlg::{Corpus, group, prompts};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use super::base::DecoderBase;
+
 /// How the lines of a text file are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lines {
@@ -25,23 +27,16 @@ pub fn read_prompts(
     path: &Path,
     corpus: Option<Corpus>,
     lines: Lines,
-    tokenizer: &Tokenizer,
+    base: &DecoderBase,
 ) -> Result<Vec<Vec<u32>>> {
+    let tokenizer = &base.tokenizer;
     if let Some(corpus) = corpus {
         let pairs = corpus.read(&[path.to_owned()])?.pairs;
         let inputs: Vec<String> = group(&pairs).into_iter().map(|g| g.context).collect();
         return Ok(prompts(tokenizer, &inputs)?);
     }
-    let text =
-        std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    let text = String::from_utf8(text).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        anyhow::anyhow!(
-            "{}:{line}: invalid UTF-8; convert the file to UTF-8",
-            path.display()
-        )
-    })?;
+    let text = adamix_data::read_text(path)?;
+    let tokens = base.config.vocab_size;
     let json = path.extension().is_some_and(|e| e == "jsonl");
     let mut found = Vec::new();
     for (line, content) in text.lines().enumerate() {
@@ -63,6 +58,12 @@ pub fn read_prompts(
             "{}: there is no token to generate from",
             place()
         );
+        if let Some(id) = prompt.iter().find(|id| **id as usize >= tokens) {
+            bail!(
+                "{}: token id {id}, the model has {tokens} token ids",
+                place()
+            );
+        }
         found.push(prompt);
     }
     ensure!(!found.is_empty(), "{}: the file is empty", path.display());

@@ -25,6 +25,8 @@ pub struct Texts {
     pub seen: Vec<Option<bool>>,
     /// What the user should know of what is missing.
     pub note: Option<String>,
+    /// Whether references may be empty because numbered files are filled up with them.
+    padded: bool,
 }
 
 impl Texts {
@@ -48,8 +50,11 @@ impl Texts {
         Ok(())
     }
 
-    /// Takes out the empty references with which numbered files are filled up.
+    /// Takes out the empty references with which numbered files are filled up. Those of other files count.
     pub fn drop_padding(&mut self) {
+        if !self.padded {
+            return;
+        }
         for references in &mut self.references {
             if references.iter().any(|text| !text.trim().is_empty()) {
                 references.retain(|text| !text.trim().is_empty());
@@ -64,8 +69,12 @@ impl Texts {
 /// their own order and must be equally many.
 pub fn read(references: &Path, outputs: &Path) -> Result<Texts, ScoreError> {
     let (sources, texts, last_output) = read_outputs(outputs)?;
-    let (groups, last_reference, note) =
-        read_references(references, sources.as_deref(), texts.len())?;
+    let named = Named {
+        path: outputs,
+        sources: sources.as_deref(),
+        count: texts.len(),
+    };
+    let (groups, last_reference, note) = read_references(references, &named)?;
     if groups.len() != texts.len() {
         return Err(ScoreError::Count {
             references_path: references.to_owned(),
@@ -92,13 +101,24 @@ pub fn read(references: &Path, outputs: &Path) -> Result<Texts, ScoreError> {
         outputs: texts,
         seen,
         note,
+        padded: is_numbered(references),
     })
 }
 
 /// The references of a segment, and whether training saw its category.
 type Group = (Vec<String>, Option<bool>);
 
-type Outputs = (Option<Vec<String>>, Vec<String>, usize);
+/// What an output is written for, and the line that says so.
+type Source = (String, usize);
+
+type Outputs = (Option<Vec<Source>>, Vec<String>, usize);
+
+/// The outputs, as references are matched with them.
+struct Named<'a> {
+    path: &'a Path,
+    sources: Option<&'a [Source]>,
+    count: usize,
+}
 
 /// The meaning representations if there are any, the outputs, and the number of the last line.
 fn read_outputs(path: &Path) -> Result<Outputs, ScoreError> {
@@ -106,34 +126,55 @@ fn read_outputs(path: &Path) -> Result<Outputs, ScoreError> {
     let last = text.lines().count().max(1);
     if table::is_table(path, &text, Side::Output) {
         let rows = table::parse(path, &text, Side::Output)?;
-        let (sources, outputs) = rows.into_iter().map(|row| (row.source, row.text)).unzip();
+        let pair = |row: Row| ((row.source, row.line), row.text);
+        let (sources, outputs) = rows.into_iter().map(pair).unzip();
         return Ok((Some(sources), outputs, last));
+    }
+    if path.extension().is_some_and(|e| e == "jsonl") {
+        return Ok((None, generated(path, &text)?, last));
     }
     let outputs = text.lines().map(|line| line.trim().to_owned()).collect();
     Ok((None, outputs, last))
 }
 
+/// The texts that `adamix generate` writes as one object a line.
+fn generated(path: &Path, text: &str) -> Result<Vec<String>, ScoreError> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        text: String,
+    }
+    let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
+    let parse = |(i, line): (usize, &str)| {
+        let line: Line = serde_json::from_str(line).map_err(|error| ScoreError::Layout {
+            path: path.to_owned(),
+            line: i + 1,
+            problem: format!("expected an object with `text`: {error}"),
+        })?;
+        Ok(line.text.trim().to_owned())
+    };
+    lines.map(parse).collect()
+}
+
 /// Groups of references, the number of the file's last line, and what is missing.
 fn read_references(
     path: &Path,
-    sources: Option<&[String]>,
-    outputs: usize,
+    outputs: &Named<'_>,
 ) -> Result<(Vec<Group>, usize, Option<String>), ScoreError> {
     let mut note = None;
     let plain = |groups: Vec<Vec<String>>| groups.into_iter().map(|texts| (texts, None)).collect();
-    if !path.exists() && numbered(path, 0).exists() {
+    if is_numbered(path) {
         let (groups, last) = read_numbered(path)?;
         return Ok((plain(groups), last, note));
     }
     let text = read_text(path)?;
     let last = text.lines().count().max(1);
     let groups = if let Some(corpus) = corpus::of(path, &text) {
-        group(path, corpus::rows(corpus, path)?, sources, &mut note)?
+        group(path, corpus::rows(corpus, path)?, outputs, &mut note)?
     } else if table::is_table(path, &text, Side::Reference) {
         let rows = table::parse(path, &text, Side::Reference)?;
-        group(path, rows, sources, &mut note)?
+        group(path, rows, outputs, &mut note)?
     } else {
-        plain(blocks(path, &text, outputs)?)
+        plain(blocks(path, &text, outputs.count)?)
     };
     Ok((groups, last, note))
 }
@@ -143,10 +184,9 @@ fn read_references(
 fn group(
     path: &Path,
     rows: Vec<Row>,
-    sources: Option<&[String]>,
+    outputs: &Named<'_>,
     note: &mut Option<String>,
 ) -> Result<Vec<Group>, ScoreError> {
-    let last = rows.last().map_or(1, |row| row.line);
     let mut positions: HashMap<String, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
     for row in rows {
@@ -156,10 +196,10 @@ fn group(
         });
         groups[position].0.push(row.text);
     }
-    let Some(sources) = sources else {
+    let Some(sources) = outputs.sources else {
         return Ok(groups);
     };
-    let given: HashSet<&String> = sources.iter().collect();
+    let given: HashSet<&String> = sources.iter().map(|(source, _)| source).collect();
     let scored = given.iter().filter(|s| positions.contains_key(**s)).count();
     if scored < groups.len() || given.len() < sources.len() {
         *note = Some(format!(
@@ -171,12 +211,15 @@ fn group(
     }
     sources
         .iter()
-        .map(|source| match positions.get(source) {
+        .map(|(source, line)| match positions.get(source) {
             Some(&position) => Ok(groups[position].clone()),
             None => Err(ScoreError::Layout {
-                path: path.to_owned(),
-                line: last,
-                problem: format!("no reference for the meaning representation {source:?}"),
+                path: outputs.path.to_owned(),
+                line: *line,
+                problem: format!(
+                    "{} has no reference for the meaning representation {source:?}",
+                    path.display()
+                ),
             }),
         })
         .collect()
@@ -216,6 +259,10 @@ fn blocks(path: &Path, text: &str, outputs: usize) -> Result<Vec<Vec<String>>, S
         }
     }
     Ok(groups)
+}
+
+fn is_numbered(path: &Path) -> bool {
+    !path.exists() && numbered(path, 0).exists()
 }
 
 fn numbered(path: &Path, number: usize) -> PathBuf {
@@ -261,13 +308,13 @@ fn read_numbered(path: &Path) -> Result<(Vec<Vec<String>>, usize), ScoreError> {
     Ok((groups, first.max(1)))
 }
 
-/// Reads a whole file as UTF-8.
+/// Reads a whole file as UTF-8. A lone carriage return ends a line too, as in Python.
 pub(crate) fn read_text(path: &Path) -> Result<String, ScoreError> {
     let bytes = fs::read(path).map_err(|source| ScoreError::Read {
         path: path.to_owned(),
         source,
     })?;
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line_start = valid.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
         ScoreError::Utf8 {
@@ -275,7 +322,11 @@ pub(crate) fn read_text(path: &Path) -> Result<String, ScoreError> {
             line: valid.iter().filter(|&&b| b == b'\n').count() + 1,
             column: valid.len() - line_start + 1,
         }
-    })
+    })?;
+    if !text.contains('\r') {
+        return Ok(text);
+    }
+    Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,24 @@
+//! Files that a verb is to write, looked at before the work is done.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+
+/// Refuses an output that cannot be a file, or that is one of the inputs.
+pub fn check(output: &Path, inputs: &[&Path]) -> Result<()> {
+    ensure!(
+        !output.is_dir(),
+        "{}: is a folder; name a file",
+        output.display()
+    );
+    let same = |input: &&&Path| {
+        let whole = |path: &Path| path.canonicalize().ok();
+        whole(output).is_some_and(|found| whole(input) == Some(found))
+    };
+    ensure!(
+        !inputs.iter().any(|input| same(&input)),
+        "{}: is the input; choose another output",
+        output.display()
+    );
+    Ok(())
+}
