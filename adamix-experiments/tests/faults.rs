@@ -412,6 +412,25 @@ fn a_loss_that_is_no_number_stops_the_run_and_keeps_it() {
 }
 
 #[test]
+fn an_output_that_is_no_number_is_no_answer() {
+    let case = Case::new();
+    let mut line = case.line();
+    for setting in [
+        "optimizer.learning_rate=1e38",
+        "schedule.warmup_ratio=0",
+        "schedule.max_steps=1",
+    ] {
+        line.extend(["--set".to_owned(), setting.to_owned()]);
+    }
+    let error = fails(command(&line), 1);
+    assert!(
+        error.contains("row ") && error.contains("output is not finite"),
+        "{error}"
+    );
+    assert!(!case.out.join("result.json").exists());
+}
+
+#[test]
 fn a_trace_cannot_begin_in_the_middle() {
     let case = Case::new();
     let mut line = case.line();
