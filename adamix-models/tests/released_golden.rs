@@ -1,6 +1,8 @@
 //! One training step of the authors' released NLU code: loss, logits, every gradient, merged logits.
 //! Every case in `golden/released` is run.
 
+#[path = "shared/compare.rs"]
+mod compare;
 mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +20,8 @@ use adamix_models::encoder::{
 use adamix_models::hub::Weights;
 use adamix_models::pass::Pass;
 use adamix_models::site::{Adaptable, Attachment};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
+use compare::{distance, floats, ids, values};
 use serde_json::Value;
 
 /// The released code's name of a tensor in ours.
@@ -35,28 +38,6 @@ fn tensors(path: &Path) -> BTreeMap<String, HostTensor> {
         (renamed(name), HostTensor { shape, values })
     };
     weights.names().map(read).collect()
-}
-
-/// The largest difference over the largest value.
-fn distance(found: &[f32], expected: &[f32]) -> f32 {
-    assert_eq!(found.len(), expected.len());
-    let largest = expected.iter().fold(1e-12f32, |m, v| m.max(v.abs()));
-    found
-        .iter()
-        .zip(expected)
-        .fold(0f32, |m, (f, e)| m.max((f - e).abs()))
-        / largest
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_to_vec::<f32>().unwrap()
-}
-
-fn floats(value: &Value) -> Vec<f32> {
-    shared::numbers(value)
-        .into_iter()
-        .map(|v| v as f32)
-        .collect()
 }
 
 struct Case {
@@ -112,32 +93,27 @@ impl Case {
         assert_eq!(names, trainable, "what is trained");
         let model = parameter::assign(model, trained).unwrap();
         let inputs = &golden["inputs"];
-        let ids: Vec<i32> = floats(&inputs["input_ids"])
-            .into_iter()
-            .map(|v| v as i32)
-            .collect();
+        let tokens = |value| -> Vec<i32> { ids(value).into_iter().map(|id| id as i32).collect() };
+        let words = tokens(&inputs["input_ids"]);
         let types = inputs
             .get("token_type_ids")
-            .map_or(vec![0; ids.len()], |t| {
-                floats(t).into_iter().map(|v| v as i32).collect()
-            });
+            .map_or(vec![0; words.len()], tokens);
         let tokens = inputs["input_ids"][0].as_array().unwrap().len();
         let input = EncoderInput::new(
             &config.encoder,
-            &ids,
+            &words,
             &types,
             &floats(&inputs["attention_mask"]),
             tokens,
             device,
         );
-        let labels = floats(&golden["labels"]);
+        let labels = &golden["labels"];
         let targets = if outputs == 1 {
-            Targets::Scores(labels)
+            Targets::Scores(floats(labels))
         } else {
-            Targets::Classes(labels.into_iter().map(|l| l as u32).collect())
+            Targets::Classes(ids(labels))
         };
-        let draws: Vec<usize> = floats(&golden["draws"])
-            .into_iter()
+        let draws: Vec<usize> = (ids(&golden["draws"]).into_iter())
             .map(|d| d as usize)
             .collect();
         let sites = model.sites();

@@ -76,10 +76,7 @@ impl Evaluate {
             return self.generation(&folder, &config, corpus, &device);
         }
         ensure!(!self.test, "--test is for runs that generate text");
-        let base = match &self.model {
-            Some(folder) => Base::open(folder)?,
-            None => Base::open(&config.model_folder()?)?,
-        };
+        let base = Base::of_run(&config, self.model.as_deref())?;
         let data = TaskData::load(&config)?;
         let (path, state) = self.measured(&folder);
         let stored = base.stored(&path, None)?;
@@ -137,10 +134,7 @@ impl Evaluate {
         corpus: Corpus,
         device: &Device,
     ) -> Result<()> {
-        let base = match &self.model {
-            Some(folder) => DecoderBase::open(folder)?,
-            None => DecoderBase::open(&config.model_folder()?)?,
-        };
+        let base = DecoderBase::of_run(config, self.model.as_deref())?;
         let (adapter, state) = self.measured(folder);
         let measure = Remeasure {
             config,

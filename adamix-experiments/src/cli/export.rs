@@ -159,7 +159,7 @@ impl Export {
             model_type: model_type.to_owned(),
             outputs: served.outputs,
             labels: served.labels,
-            pooling: (served.pooling).map(|pooling| format!("{pooling:?}").to_lowercase()),
+            pooling: (served.pooling).map(|pooling| pooling.name().to_owned()),
         };
         self.write(served.model, &stored, &facts, run)
     }

@@ -134,10 +134,7 @@ impl Generate {
         self.check_search(&config.generation)?;
         output::check(&self.output, &[&self.input])?;
         let device = crate::device::open(&self.device)?;
-        let base = match &self.model {
-            Some(folder) => DecoderBase::open(folder)?,
-            None => DecoderBase::open(&config.model_folder()?)?,
-        };
+        let base = DecoderBase::of_run(&config, self.model.as_deref())?;
         let state = format!("{:?}", self.state).to_lowercase();
         let adapter = run
             .map(|run| run.file(&format!("adapter/{state}")))

@@ -196,10 +196,7 @@ impl Merge {
 
     fn encoder(&self, runs: &Runs, device: &Device) -> Result<Vec<Outcome>> {
         let config = &runs.configs[0];
-        let base = match &self.model {
-            Some(folder) => Base::open(folder)?,
-            None => Base::open(&config.model_folder()?)?,
-        };
+        let base = Base::of_run(config, self.model.as_deref())?;
         let data = TaskData::load(config)?;
         let splits = Splits {
             kept: &data.kept,
@@ -218,10 +215,7 @@ impl Merge {
 
     fn decoder(&self, runs: &Runs, corpus: Corpus, device: &Device) -> Result<Vec<Outcome>> {
         let config = &runs.configs[0];
-        let base = match &self.model {
-            Some(folder) => DecoderBase::open(folder)?,
-            None => DecoderBase::open(&config.model_folder()?)?,
-        };
+        let base = DecoderBase::of_run(config, self.model.as_deref())?;
         let data = GenerationData::load(config, corpus)?;
         let splits = Splits {
             kept: &data.kept,

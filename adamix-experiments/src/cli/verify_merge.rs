@@ -68,10 +68,7 @@ impl VerifyMerge {
         let served = PathBuf::from(served.replace("adapter/", "merged/"));
         let (found, stored) = match config.corpus() {
             Some(corpus) => {
-                let base = match &self.model {
-                    Some(folder) => DecoderBase::open(folder)?,
-                    None => DecoderBase::open(&config.model_folder()?)?,
-                };
+                let base = DecoderBase::of_run(&config, self.model.as_deref())?;
                 let dev = GenerationData::load(&config, corpus)?.dev;
                 let chosen = part(dev.len(), self.rows, key).into_iter();
                 let chosen = chosen.map(|i| dev[i].clone()).collect();
@@ -81,10 +78,7 @@ impl VerifyMerge {
                 self.verify(adapted.model, &rows, &config, &merging, stored)?
             }
             None => {
-                let base = match &self.model {
-                    Some(folder) => Base::open(folder)?,
-                    None => Base::open(&config.model_folder()?)?,
-                };
+                let base = Base::of_run(&config, self.model.as_deref())?;
                 let data = TaskData::load(&config)?;
                 let chosen = part(data.dev.len(), self.rows, key).into_iter();
                 let chosen = chosen.map(|i| data.dev[i].clone()).collect();

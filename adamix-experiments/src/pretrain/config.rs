@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::objective::Objective;
 use super::tokenizer;
 use crate::config::{read_table, typed};
 
@@ -29,16 +30,6 @@ pub struct PretrainConfig {
     pub masking: Option<Masking>,
     /// How it learns.
     pub training: TrainingConfig,
-}
-
-/// What the model learns to predict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Objective {
-    /// Hidden tokens from all others: an encoder (RoBERTa if it is fresh).
-    Masked,
-    /// Each token from those before it: a decoder (GPT-2).
-    Causal,
 }
 
 /// What is read.

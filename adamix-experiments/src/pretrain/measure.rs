@@ -5,9 +5,10 @@ use adamix_keys::Key;
 use burn::tensor::Device;
 
 use super::batch::Batch;
-use super::config::{Masking, Objective};
+use super::config::Masking;
 use super::corpus::Rows;
 use super::model::LanguageModel;
+use super::objective::Objective;
 use super::record::HeldOut;
 use super::vocabulary::Vocabulary;
 
@@ -68,7 +69,7 @@ impl<M: LanguageModel> Measure<'_, M> {
             let mut batch = Batch::default();
             for row in indices {
                 let key = self.key.fold(u64::from(*row));
-                batch.push(rows.row(*row), self.vocabulary, masking, key);
+                (self.vocabulary).ask(&mut batch, rows.row(*row), masking, key);
             }
             if batch.places.is_empty() {
                 continue;

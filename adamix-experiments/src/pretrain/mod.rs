@@ -10,6 +10,8 @@ mod corpus;
 mod masking;
 mod measure;
 mod model;
+mod objective;
+mod order;
 mod record;
 mod sources;
 mod tokenizer;
@@ -29,17 +31,17 @@ use adamix_models::hub::{Weights, fault, write};
 use anyhow::{Result, bail, ensure};
 
 pub use config::{
-    BaseConfig, CorpusConfig, Masking, ModelConfig, Objective, PretrainConfig, Trained,
-    TrainingConfig,
+    BaseConfig, CorpusConfig, Masking, ModelConfig, PretrainConfig, Trained, TrainingConfig,
 };
+pub use objective::Objective;
 pub use record::{DataRecord, HeldOut, Point, Record};
 
 use crate::checkpoint::Store;
 use crate::config::Checkpoint;
 use crate::recipe::{Adapted, Driver, Sitting};
-use batch::Plan;
 use measure::{Measure, Unigram};
 use model::LanguageModel;
+use order::Plan;
 use sources::{Sources, Texts};
 use training::Pretraining;
 use vocabulary::Vocabulary;

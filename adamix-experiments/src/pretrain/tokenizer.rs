@@ -13,7 +13,7 @@ use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, TokenizerBuilder};
 
-use super::config::Objective;
+use super::objective::Objective;
 
 /// The special tokens of a fresh vocabulary; their ids are their places. RoBERTa's but for `<mask>` have the
 /// same ids there; that and GPT-2's only one stand last there.

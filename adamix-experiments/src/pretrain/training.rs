@@ -11,10 +11,10 @@ use adamix_models::hub::fault;
 use anyhow::{Result, bail};
 use burn::tensor::Device;
 
-use super::batch::Plan;
 use super::config::PretrainConfig;
 use super::measure::Measure;
 use super::model::LanguageModel;
+use super::order::Plan;
 use crate::interrupt::Interrupt;
 use crate::recipe::{Adapted, MicroTrace, Micros, StepTrace, Training};
 use crate::run::{Measured, Metrics};

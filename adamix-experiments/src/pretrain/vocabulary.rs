@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use adamix_data::Tokenizer;
+use adamix_keys::Key;
 use anyhow::{Context, Result};
 
-use super::config::Objective;
+use super::batch::Batch;
+use super::config::Masking;
+use super::masking::Masker;
+use super::objective::Objective;
 
 /// How texts are joined to one stream, and what stands around a row of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,6 +92,22 @@ impl Vocabulary {
             tokenizer,
             framing,
         })
+    }
+
+    /// Adds a row to a batch: with hidden tokens for a masked objective (drawn from `key`), else to be continued.
+    pub(super) fn ask(&self, batch: &mut Batch, row: &[u32], masking: Option<Masking>, key: Key) {
+        match (masking, self.tokenizer.mask_id) {
+            (Some(masking), Some(mask)) => {
+                let ordinary = &self.predicted;
+                let masker = Masker {
+                    masking,
+                    mask,
+                    ordinary,
+                };
+                masker.push(batch, row, key);
+            }
+            _ => batch.push_continued(row),
+        }
     }
 }
 

@@ -1,37 +1,26 @@
-//! The base model of a run, and what is put on it.
+//! A base model: a Hugging Face folder, opened.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use adamix_core::account::MARK;
-use adamix_core::parameter::{self, HostTensor};
-use adamix_data::{Encoding, Example, Task, Tokenizer};
-use adamix_keys::Key;
-use adamix_models::encoder::{
-    Cloze, Encoder, EncoderConfig, Pooling, SequenceClassifier, SequenceClassifierConfig,
-    is_lm_head,
-};
+use adamix_core::parameter::HostTensor;
+use adamix_data::{Encoding, Example, Tokenizer};
+use adamix_models::encoder::EncoderConfig;
 use adamix_models::hub::adapter::{self, AdapterConfig};
-use adamix_models::hub::peft::Setting;
-use adamix_models::hub::{HubError, Layout, Source, StoredAdapter, Weights, affine_modules};
-use adamix_models::site::Adaptable;
-use anyhow::{Context, Result, bail, ensure};
-use burn::tensor::Device;
+use adamix_models::hub::{HubError, StoredAdapter, Weights};
+use anyhow::{Result, bail, ensure};
 
-use super::adapted::{Adapted, is_head};
-use super::prompted::Prompted;
-use super::served::pooling_named;
 use super::tokens;
 use crate::config::RunConfig;
 use crate::embedded;
 
-/// A Hugging Face folder, opened.
+/// A Hugging Face folder, opened; `C` is what its `config.json` says.
 #[derive(Debug)]
-pub struct Base {
+pub struct BaseModel<C> {
     /// Where it is.
     pub folder: PathBuf,
     /// Its `config.json`.
-    pub config: EncoderConfig,
+    pub config: C,
     /// Its tensors.
     pub weights: Weights,
     /// Its tokenizer.
@@ -40,15 +29,59 @@ pub struct Base {
     pub hash: String,
 }
 
-impl Base {
-    /// Opens a folder, or the encoder that the program carries.
+/// An encoder.
+pub type Base = BaseModel<EncoderConfig>;
+
+/// A kind of base model.
+pub trait BaseConfig: Sized {
+    /// The model of this kind that the program carries.
+    const CARRIED: embedded::Model;
+
+    /// Reads and checks `config.json` of a folder.
+    fn from_folder(folder: &Path) -> Result<Self, HubError>;
+
+    /// What stands before its tensors' names in `transformers`.
+    fn prefix(&self) -> &str;
+
+    /// The longest input, in tokens, that its positions reach.
+    fn positions(&self) -> usize;
+
+    /// Refuses a tokenizer that is plainly another model's.
+    fn check_tokenizer(&self, folder: &Path, tokenizer: &Tokenizer) -> Result<()> {
+        let _ = (folder, tokenizer);
+        Ok(())
+    }
+}
+
+impl BaseConfig for EncoderConfig {
+    const CARRIED: embedded::Model = embedded::ENCODER;
+
+    fn from_folder(folder: &Path) -> Result<Self, HubError> {
+        Self::from_folder(folder)
+    }
+
+    fn prefix(&self) -> &str {
+        self.model_type.prefix()
+    }
+
+    fn positions(&self) -> usize {
+        self.max_length()
+    }
+}
+
+impl<C: BaseConfig> BaseModel<C> {
+    /// Opens a folder, or the model that the program carries.
+    ///
+    /// # Errors
+    /// If a file is at fault.
     pub fn open(folder: &Path) -> Result<Self> {
         if folder == Path::new(embedded::NAME) {
-            return Self::open(&embedded::ENCODER.unpack()?);
+            return Self::open(&C::CARRIED.unpack()?);
         }
-        let config = EncoderConfig::from_folder(folder)?;
+        let config = C::from_folder(folder)?;
         let weights = Weights::open(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;
+        config.check_tokenizer(folder, &tokenizer)?;
         let mut files = vec![folder.join("config.json")];
         files.extend_from_slice(weights.paths());
         let hash = adamix_data::fingerprint(&files)?;
@@ -61,22 +94,65 @@ impl Base {
         })
     }
 
+    /// The base of a run: a folder that is given in its place, else the one that its config names.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn of_run(config: &RunConfig, given: Option<&Path>) -> Result<Self> {
+        match given {
+            Some(folder) => Self::open(folder),
+            None => Self::open(&config.model_folder()?),
+        }
+    }
+
     /// Hash of all its files, the tokenizer's too: what a run on it is known by.
     pub fn fingerprint(&self) -> String {
         format!("{}+{}", self.hash, self.tokenizer.fingerprint())
     }
 
+    /// The longest input of a run: what it asks for, as far as the model's positions reach behind those that its
+    /// adaptation takes.
+    pub fn longest_input(&self, config: &RunConfig) -> usize {
+        let before = config.adaptation.tokens_before();
+        let room = self.config.positions().saturating_sub(before);
+        config.input.max_length.min(room)
+    }
+
+    /// Reads an adapter of whatever origin for this base; `alpha` is for a loralib file, which lacks it.
+    ///
+    /// # Errors
+    /// If it cannot be read, or says that it is another base's.
+    pub fn stored(&self, path: &Path, alpha: Option<f64>) -> Result<StoredAdapter> {
+        let stored = StoredAdapter::open(path, self.config.prefix(), alpha)?;
+        stored.check_base(&self.hash)?;
+        Ok(stored)
+    }
+
+    /// Reads an adapter of this program that was trained on this base.
+    ///
+    /// # Errors
+    /// If it cannot be read, or was trained on another base.
+    pub(super) fn load_adapter(
+        &self,
+        folder: &Path,
+    ) -> Result<(AdapterConfig, BTreeMap<String, HostTensor>)> {
+        let (config, tensors) = adapter::load(folder)?;
+        if config.base_hash != self.hash {
+            let error = HubError::Base {
+                path: folder.to_owned(),
+                expected: config.base_hash,
+                found: self.hash.clone(),
+            };
+            return Err(error.into());
+        }
+        Ok((config, tensors))
+    }
+}
+
+impl Base {
     /// The longest input, in tokens, that both the model and `wanted` allow.
     pub fn max_length(&self, wanted: usize) -> usize {
         wanted.min(self.config.max_length())
-    }
-
-    /// The longest input of a run: what it asks for, as far as the model's positions reach behind the tokens
-    /// that its adaptation puts first.
-    pub fn longest_input(&self, config: &RunConfig) -> usize {
-        let room = self.config.max_length();
-        let room = room.saturating_sub(config.adaptation.tokens_before());
-        config.input.max_length.min(room)
     }
 
     /// Token ids of all examples, in order.
@@ -111,256 +187,5 @@ impl Base {
             }
         }
         Ok(())
-    }
-
-    /// The model of a run: backbone frozen, head and adaptation fresh from the run's keys.
-    pub fn adapted(
-        &self,
-        config: &RunConfig,
-        task: &Task,
-        device: &Device,
-    ) -> Result<Adapted<SequenceClassifier>> {
-        let key = Key::new(config.seed).purpose("initialisation");
-        let encoder = self.config.clone().with_dropout(config.backbone.dropout);
-        let model = match Prompted::of(config, task, self)? {
-            Some(prompted) => self.cloze(&encoder, &prompted, device)?,
-            None => {
-                let classifier = SequenceClassifierConfig {
-                    encoder,
-                    outputs: task.num_outputs(),
-                    pooling: config.backbone.pooling,
-                };
-                classifier.load(&self.weights, key.purpose("head"), false, device)?
-            }
-        };
-        let model = adapt_classifier(model, config, key.purpose("mixture"), device)?;
-        Ok(Adapted::new(stored(
-            model,
-            config.backbone.precision.halves(),
-        )))
-    }
-
-    /// The encoder with its own masked-LM head, whose parameters are trainable, as LiST trains them.
-    fn cloze(
-        &self,
-        encoder: &EncoderConfig,
-        prompted: &Prompted,
-        device: &Device,
-    ) -> Result<SequenceClassifier> {
-        let backbone = Encoder::from_files(encoder, &self.weights, device)?;
-        self.asked(encoder, backbone, prompted.described.cloze.clone(), device)
-    }
-
-    /// A loaded encoder, with the masked-LM head of the files, asked for words.
-    pub(super) fn asked(
-        &self,
-        encoder: &EncoderConfig,
-        backbone: Encoder,
-        cloze: Cloze,
-        device: &Device,
-    ) -> Result<SequenceClassifier> {
-        let tokens = encoder.vocab_size;
-        let words = cloze.words.iter().copied();
-        if let Some(id) = words.chain([cloze.mask]).find(|id| *id as usize >= tokens) {
-            bail!(
-                "{}: a prompt asks for token {id}, the model has {tokens} tokens",
-                self.folder.display()
-            );
-        }
-        let files = Source::files(&self.weights, device);
-        let model = SequenceClassifier::cloze(encoder, backbone, &files, cloze);
-        let model = model.with_context(|| {
-            format!(
-                "{}: a prompt asks the masked-LM head; `adamix pretrain` trains one on an encoder without",
-                self.folder.display()
-            )
-        })?;
-        Ok(parameter::set_trainable(model, |info| {
-            info.trainable || is_lm_head(&info.name)
-        }))
-    }
-
-    /// The model with an adapter from disk on it.
-    ///
-    /// # Errors
-    /// If the adapter was trained on another base, or does not fit.
-    pub fn with_adapter(
-        &self,
-        folder: &Path,
-        device: &Device,
-    ) -> Result<(Adapted<SequenceClassifier>, AdapterConfig)> {
-        let (config, tensors) = adapter::load(folder)?;
-        if config.base_hash != self.hash {
-            let error = HubError::Base {
-                path: folder.to_owned(),
-                expected: config.base_hash,
-                found: self.hash.clone(),
-            };
-            return Err(error.into());
-        }
-        let model = self
-            .bare(&config, device)
-            .with_context(|| folder.display().to_string())?;
-        let model = wearing(model, folder, &config, tensors, device)?;
-        Ok((Adapted::new(stored(model, config.halved)), config))
-    }
-
-    /// The model that an adapter goes onto: the base, with the head that its description asks for, whose values are
-    /// the base's own where a prompt asks the masked-LM head, and else fresh.
-    ///
-    /// # Errors
-    /// If the base lacks the head, or the description names an unknown pooling.
-    pub fn bare(&self, described: &AdapterConfig, device: &Device) -> Result<SequenceClassifier> {
-        if let Some(prompt) = &described.prompt {
-            return self.cloze(&self.config, &Prompted::stored(prompt)?, device);
-        }
-        let pooling = pooling_named(&described.pooling)
-            .with_context(|| format!("pooling `{}`", described.pooling))?;
-        let classifier = SequenceClassifierConfig {
-            encoder: self.config.clone(),
-            outputs: described.outputs,
-            pooling,
-        };
-        Ok(classifier.load(&self.weights, Key::new(0), false, device)?)
-    }
-}
-
-/// Refuses a run whose texts have no room.
-pub(super) fn check_room(longest: usize, config: &RunConfig) -> Result<()> {
-    ensure!(
-        longest > 2,
-        "`input.max_length` is {} and `adaptation.length` {}: {longest} of the model's positions are left for a text",
-        config.input.max_length,
-        config.adaptation.length
-    );
-    Ok(())
-}
-
-/// A model with the adapter of a folder on it.
-///
-/// # Errors
-/// If the adapter does not fit, or lacks a tensor. What must be there is told by name: where nothing can be
-/// trained, no parameter says that it is.
-pub(super) fn wearing<M: Adaptable>(
-    model: M,
-    folder: &Path,
-    config: &AdapterConfig,
-    tensors: BTreeMap<String, HostTensor>,
-    device: &Device,
-) -> Result<M> {
-    let model = (model.attach(&config.attachments, 0, Key::new(0), device))
-        .with_context(|| folder.display().to_string())?;
-    // Parameters of the base that were trained are in the file too.
-    let model = parameter::set_trainable(model, |info| {
-        info.trainable || tensors.contains_key(&info.name)
-    });
-    let path = folder.join(adapter::TENSORS);
-    let missing = parameter::parameters(&model)
-        .into_iter()
-        .find(|p| (p.name.contains(MARK) || is_head(&p.name)) && !tensors.contains_key(&p.name));
-    if let Some(info) = missing {
-        let tensor = info.name;
-        return Err(HubError::Missing { path, tensor }.into());
-    }
-    let model =
-        parameter::assign(model, tensors).map_err(|source| HubError::Parameter { path, source })?;
-    Ok(model)
-}
-
-/// A model with an adaptation on it: what is attached is fresh, and what the method trains is trainable.
-pub fn adapt<M: Adaptable>(model: M, config: &RunConfig, key: Key, device: &Device) -> Result<M> {
-    let adaptation = &config.adaptation;
-    let layers = adaptation.layers;
-    let model = model.attach(&adaptation.attachments(), layers, key, device)?;
-    let model = model.route(config.routing.policy()?.as_ref(), key, device)?;
-    Ok(model.train_base(&adaptation.unfrozen(), layers)?)
-}
-
-/// The same for a classifier, whose pooler is trained if it is read and the config or the method says so, and whose
-/// head is trained, whichever it is.
-pub fn adapt_classifier(
-    model: SequenceClassifier,
-    config: &RunConfig,
-    key: Key,
-    device: &Device,
-) -> Result<SequenceClassifier> {
-    let model = adapt(model, config, key, device)?;
-    let pools = config.backbone.pooling == Pooling::Pooler && !config.prompt.is_given();
-    let train_pooler = config.backbone.train_pooler;
-    Ok(parameter::set_trainable(model, |info| {
-        match info.name.contains(".pooler.") {
-            true => pools && (train_pooler || info.trainable),
-            false => info.trainable,
-        }
-    }))
-}
-
-/// The model with its frozen maps in `bf16` if it is to be `halved`. Norms, tables and all that is trained stay in 32
-/// bits.
-pub fn stored<M: Adaptable>(model: M, halved: bool) -> M {
-    match halved {
-        true => halve(model, |_| false),
-        false => model,
-    }
-}
-
-/// A model that serves, with an adapter on it, stored as it was when the adapter was trained. Nothing can be trained
-/// here, so what was is told by the adapter.
-pub(super) fn served<M: Adaptable>(model: M, adapter: &StoredAdapter) -> M {
-    let halved = (adapter.config.as_ref()).is_some_and(|config| config.halved);
-    let was_trained = |name: &str| {
-        is_head(name) || name.contains(MARK) || adapter.parameters().contains_key(name)
-    };
-    match halved {
-        true => halve(model, was_trained),
-        false => model,
-    }
-}
-
-fn halve<M: Adaptable>(model: M, stays: impl Fn(&str) -> bool) -> M {
-    let maps: BTreeSet<String> = affine_modules(&model).into_iter().collect();
-    parameter::halve_frozen(model, |info| {
-        let module = info.name.strip_suffix(".weight");
-        module.is_some_and(|module| maps.contains(module)) && !stays(&info.name)
-    })
-}
-
-impl Adapted<SequenceClassifier> {
-    /// What `adamix_config.json` says of this model; `merged` for one whose banks are merged.
-    pub fn describe(
-        &self,
-        config: &RunConfig,
-        base: &Base,
-        task: &Task,
-        merged: bool,
-    ) -> Result<AdapterConfig> {
-        let prompt = Prompted::of(config, task, base)?;
-        Ok(AdapterConfig {
-            format: adapter::FORMAT,
-            base_hash: base.hash.clone(),
-            model_type: base.config.model_type.prefix().to_owned(),
-            attachments: self.model.attachments(),
-            labels: task.labels.clone(),
-            outputs: task.num_outputs(),
-            pooling: format!("{:?}", config.backbone.pooling).to_lowercase(),
-            task: task.name.clone(),
-            merged,
-            max_length: base.longest_input(config),
-            halved: config.backbone.precision.halves(),
-            prompt: prompt.map(|prompted| prompted.described),
-        })
-    }
-
-    /// Writes this model, whose banks are merged, as the adapter that serves.
-    pub fn save_served(&self, folder: &Path, config: &AdapterConfig, base: &Base) -> Result<()> {
-        let setting = Setting {
-            task_type: "SEQ_CLS",
-            base: None,
-            layout: Layout::OutIn,
-            modules: affine_modules(&self.model),
-            heads: base.config.num_attention_heads,
-            layers: base.config.num_hidden_layers,
-        };
-        self.serve(folder, config, &setting)
     }
 }

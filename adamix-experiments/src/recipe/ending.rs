@@ -1,7 +1,7 @@
 //! What a trained run leaves in its folder, alike for every kind of run.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use adamix_core::merging::MergeRule;
@@ -51,6 +51,17 @@ pub struct Told {
     pub rows: BTreeMap<String, usize>,
     pub device: String,
     pub unused_tensors: Vec<String>,
+}
+
+/// How a call of [`train`](super::train) ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// Its result.
+    pub result: RunResult,
+    /// Whether the run was already there.
+    pub repeated: bool,
 }
 
 impl<M: Adaptable> Ending<'_, M> {

@@ -2,9 +2,11 @@
 //! [`Driver`]'s; what is trained in it implements [`Training`].
 
 mod adapted;
+mod attach;
 mod base;
 mod certainty;
 mod classification;
+mod classifier;
 mod data;
 mod driver;
 mod ending;
@@ -25,10 +27,13 @@ mod train;
 mod update;
 
 pub use adapted::{Adapted, is_head};
-pub use base::{Base, adapt, adapt_classifier, stored};
+pub use attach::{adapt, stored};
+pub use base::{Base, BaseConfig, BaseModel};
 pub use certainty::{Certainty, MeanDoubt};
+pub use classifier::adapt_classifier;
 pub use data::{TaskData, number_of_steps, targets};
 pub use driver::{Driver, Finished, Micros, Training};
+pub use ending::Outcome;
 pub use evaluate::{Evaluator, Predictions, argmax};
 pub use identity::{Identities, identity};
 pub use mode::Mode;
@@ -38,4 +43,4 @@ pub use served::{Backbone, Served};
 pub use sitting::Sitting;
 pub use step::input;
 pub use trace::{MicroTrace, StepTrace};
-pub use train::{Outcome, train};
+pub use train::train;

@@ -1,7 +1,5 @@
 //! One frozen backbone, and the adapters of many tasks on it.
 
-use std::path::Path;
-
 use adamix_keys::Key;
 use adamix_models::encoder::{Encoder, Pooling, SequenceClassifier, SequenceClassifierConfig};
 use adamix_models::hub::adapter::AdapterConfig;
@@ -9,7 +7,8 @@ use adamix_models::hub::{Layout, Source, StoredAdapter};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 
-use super::base::{self, Base};
+use super::attach;
+use super::base::Base;
 use super::prompted::Prompted;
 
 /// A base that was loaded once. Models made of it share its tensors: each further task costs what its adapter
@@ -44,13 +43,6 @@ impl Base {
             encoder: Encoder::from_files(&self.config, &self.weights, device)?,
             device: device.clone(),
         })
-    }
-
-    /// Reads an adapter of whatever origin for this base; `alpha` is for a loralib file, which lacks it.
-    pub fn stored(&self, path: &Path, alpha: Option<f64>) -> Result<StoredAdapter> {
-        let stored = StoredAdapter::open(path, self.config.model_type.prefix(), alpha)?;
-        stored.check_base(&self.hash)?;
-        Ok(stored)
     }
 
     /// Outputs of the head that the base's own files have.
@@ -106,7 +98,7 @@ impl Backbone<'_> {
                 prompt: Some(Prompted::stored(prompt)?),
             },
             Some(config) => {
-                let pooling = pooling_named(&config.pooling)
+                let pooling = Pooling::named(&config.pooling)
                     .with_context(|| format!("{path}: pooling `{}`", config.pooling))?;
                 let labels = config.labels.clone();
                 self.headed(config.outputs, pooling, false, labels)?
@@ -126,7 +118,7 @@ impl Backbone<'_> {
         );
         let model = stored.onto(served.model, Layout::OutIn, &self.device)?;
         Ok(Served {
-            model: base::served(model, stored),
+            model: attach::served(model, stored),
             ..served
         })
     }
@@ -155,9 +147,4 @@ impl Backbone<'_> {
             prompt: None,
         })
     }
-}
-
-/// The pooling of that name in an adapter's description.
-pub fn pooling_named(name: &str) -> Option<Pooling> {
-    serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
 }

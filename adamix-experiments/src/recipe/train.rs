@@ -1,35 +1,25 @@
 //! Training from a config to a whole run folder.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use adamix_core::optimizer::AdamW;
 use adamix_models::site::Adaptable;
 use anyhow::Result;
 
-use super::base::{Base, check_room};
+use super::attach::check_room;
+use super::base::Base;
 use super::classification::{Classification, Measure};
 use super::data::TaskData;
 use super::driver::Driver;
-use super::ending::{Ending, Told};
+use super::ending::{Ending, Outcome, Told};
 use super::generation;
 use super::prompted::Prompted;
 use super::sitting::Sitting;
 use super::step::Trainer;
 use crate::config::RunConfig;
-use crate::run::{Identity, RunFolder, RunResult, Started};
-
-/// How a call of [`train`] ended.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The run's folder.
-    pub folder: PathBuf,
-    /// Its result.
-    pub result: RunResult,
-    /// Whether the run was already there.
-    pub repeated: bool,
-}
+use crate::run::{Identity, RunFolder, Started};
 
 /// Runs a config to its end, from its checkpoint if it was interrupted, or finds that it already ran.
 ///

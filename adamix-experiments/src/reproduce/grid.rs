@@ -3,10 +3,11 @@
 use anyhow::Result;
 
 use super::columns::{Column, columns, tasks};
-use super::exhibit::{Exhibit, Mode, Want};
+use super::exhibit::Exhibit;
 use super::methods::{self, Row};
 use super::profile::Profile;
 use super::view::{Reading, View};
+use super::want::{Mode, Want};
 use crate::report::document::{Cell, Document, Heading, Line, Origin};
 use crate::report::published::{Published, PublishedRow, PublishedTable};
 use crate::statistics::Summary;

@@ -5,17 +5,12 @@
 //! models, real data, evenings), `paper` (the exact models, for a GPU machine). [`plan()`] makes of both a list of runs,
 //! [`work`] does what is missing, [`publish()`] writes what is known.
 
-mod ablations;
-mod base_model;
-mod claims;
 mod columns;
 mod dry_run;
 mod estimate;
 mod exhibit;
-mod figure1;
-mod figure5;
+mod exhibits;
 mod grid;
-mod loss_curves;
 mod methods;
 mod own_base;
 mod plan;
@@ -24,62 +19,21 @@ mod publish;
 mod queue;
 mod recording;
 mod scored;
-mod settings;
-mod storage;
-mod table1;
-mod table10;
-mod table11;
-mod table12;
-mod table14;
-mod table2;
-mod table3;
-mod table4;
-mod table5;
-mod table6;
-mod table7;
-mod table8;
-mod table9;
-mod usage;
 mod view;
+mod want;
 
 pub use dry_run::text as dry_run;
-pub use exhibit::{Exhibit, Mode, Want};
+pub use exhibit::Exhibit;
+pub use exhibits::all as exhibits;
 pub use plan::{Choice, Job, plan};
 pub use profile::{Place, Profile, Selector};
 pub use publish::{FOLDER, altered, publish, render, verify};
 pub use queue::{Done, work};
 pub use recording::record;
 pub use view::{Reading, View, task_named};
+pub use want::{Mode, Want};
 
 use anyhow::{Result, bail};
-
-/// Every table and figure, in the paper's order.
-pub fn exhibits() -> Vec<&'static dyn Exhibit> {
-    vec![
-        &table1::EXHIBIT,
-        &table2::EXHIBIT,
-        &table3::EXHIBIT,
-        &table4::EXHIBIT,
-        &table5::EXHIBIT,
-        &table6::Table6,
-        &table7::EXHIBIT,
-        &table8::EXHIBIT,
-        &table9::EXHIBIT,
-        &table10::EXHIBIT,
-        &table11::EXHIBIT,
-        &table12::EXHIBIT,
-        &table14::EXHIBIT,
-        &settings::Settings,
-        &figure1::Figure1,
-        &figure5::Figure5,
-        &loss_curves::LossCurves,
-        &ablations::Ablations,
-        &usage::Usages,
-        &storage::Storage,
-        &claims::Claims,
-        &base_model::BaseModel,
-    ]
-}
 
 /// The exhibits of a name: one, `all`, or the other name of one.
 ///

@@ -6,7 +6,6 @@ use adamix_models::hub::write;
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::profile::Profile;
 use crate::config::{RunConfig, resolve_path};
 use crate::pretrain::{self, PretrainConfig, Record};
 use crate::recipe::Sitting;
@@ -36,19 +35,19 @@ impl OwnBase {
     }
 }
 
-/// Trains the base of a run if it is one of the profile's own and not there yet, and keeps the record of its
+/// Trains the base of a run if it is one of a profile's own and not there yet, and keeps the record of its
 /// pretraining with the results.
 ///
 /// # Errors
 /// If the pretraining fails or is stopped; it goes on from its checkpoint the next time.
 pub fn prepare(
-    profile: &Profile,
+    bases: &[OwnBase],
     config: &RunConfig,
     results: &Path,
     sitting: &Sitting,
     tell: &mut dyn FnMut(&str),
 ) -> Result<()> {
-    let Some(own) = profile.bases.iter().find(|own| own.model == config.model) else {
+    let Some(own) = bases.iter().find(|own| own.model == config.model) else {
         return Ok(());
     };
     let folder = config.model_folder()?;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 
-use super::exhibit::{Exhibit, Mode, Want};
+use super::exhibit::Exhibit;
 use super::profile::{Profile, Settings};
+use super::want::{Mode, Want};
 use crate::config::RunConfig;
 use crate::report::record::Rule;
 use crate::report::{Records, store::spec_of};

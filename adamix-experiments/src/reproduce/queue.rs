@@ -7,11 +7,11 @@ use adamix_data::Target;
 use adamix_keys::Key;
 use anyhow::Result;
 
-use super::exhibit::Mode;
 use super::own_base::prepare;
 use super::plan::Job;
 use super::profile::Profile;
 use super::recording;
+use super::want::Mode;
 use crate::interrupt::{Interrupted, Stopped};
 use crate::recipe::{self, Base, Evaluator, Identities, Sitting, TaskData};
 use crate::report::record::{DrawRecord, ModeRecord, Rule};
@@ -61,7 +61,7 @@ pub fn work(
         }
         tell(&format!("{} of {}: {}", i + 1, jobs.len(), job.title()));
         let results = records.folder().to_owned();
-        let prepared = prepare(profile, &job.config, &results, sitting, tell);
+        let prepared = prepare(&profile.bases, &job.config, &results, sitting, tell);
         match prepared.and_then(|()| one(job, rule, store, sitting)) {
             Ok((mut record, gold)) => {
                 if let Some(before) = records.of(&job.config) {

@@ -7,9 +7,9 @@ use adamix_keys::Key;
 use anyhow::Result;
 
 use super::columns::Column;
-use super::exhibit::{Mode, Want};
 use super::profile::Profile;
 use super::scored::Scored;
+use super::want::{Mode, Want};
 use crate::report::record::{Outputs, Rule};
 use crate::report::{Cell, Gold, Measured, Record, Records};
 use crate::statistics::bootstrap::REPLICATES;

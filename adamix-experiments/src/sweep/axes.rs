@@ -6,10 +6,8 @@ use anyhow::{Result, bail, ensure};
 use toml::{Table, Value};
 
 use super::file::SweepFile;
+use super::settings::Settings;
 use crate::config::dotted;
-
-/// What a run changes: dotted config keys and their values.
-pub type Settings = BTreeMap<String, Value>;
 
 /// One setting of the sweep.
 #[derive(Clone, Debug, PartialEq)]

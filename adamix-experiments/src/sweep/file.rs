@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::choose::Choose;
+use super::criterion::Choose;
 use super::search::Search;
 use crate::config;
 

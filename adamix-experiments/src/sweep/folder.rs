@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use adamix_models::hub::write;
 use anyhow::{Context, Result, bail};
 
-use super::choose::Choose;
-use super::claim::Claims;
+use super::claim::{Claims, Seen};
+use super::criterion::Choose;
 use super::file::SweepFile;
+use super::outcome::Outcome;
 use super::plan::Spec;
-use super::status::{self, Outcome};
 use crate::config;
+use crate::run::{RunFolder, RunResult};
 
 /// `<store>/sweeps/<name>`.
 #[derive(Clone, Debug)]
@@ -80,7 +81,17 @@ impl SweepFolder {
     /// What is known of runs of the store, by their ids.
     pub fn outcomes(&self, choose: &Choose) -> impl Fn(&str) -> Outcome {
         let claims = self.claims();
-        move |id| status::outcome(self, &claims, choose, id)
+        move |id| match self.result(id) {
+            Some(result) => Outcome::Done(choose.score(&result)),
+            None if matches!(claims.look(id), Seen::Failed(_)) => Outcome::Failed,
+            None => Outcome::Missing,
+        }
+    }
+
+    /// The result of a run that is done.
+    pub(super) fn result(&self, id: &str) -> Option<RunResult> {
+        let run = RunFolder::open(&self.run(id)).ok()?;
+        run.result().ok()
     }
 
     /// Writes the sweep and its plan, if they are not there yet.

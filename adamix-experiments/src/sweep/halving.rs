@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::axes::{Point, Settings};
+use super::axes::Point;
+use super::outcome::Outcome;
 use super::search::{Halving, Search};
-use super::status::Outcome;
+use super::settings::Settings;
 
 /// The points of a round that go on. Trials compete within their case and grid point, by their mean over seeds;
 /// while a run of a group is missing, nothing of that group goes on. A trial with a failed run drops out.

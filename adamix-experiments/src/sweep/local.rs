@@ -12,8 +12,8 @@ use super::claim::{Attempt, Claims, Seen};
 use super::file::SweepFile;
 use super::folder::SweepFolder;
 use super::memory;
+use super::outcome::Outcome;
 use super::plan::{Spec, plan};
-use super::status::{self, Outcome};
 use super::view::View;
 use crate::interrupt::{Interrupt, Interrupted};
 
@@ -44,9 +44,10 @@ pub fn run_here(folder: &SweepFolder, file: &SweepFile, options: &LocalOptions) 
     let claims = folder.claims();
     let slots = slots(file, options)?;
     let mut tried: BTreeSet<String> = BTreeSet::new();
+    let known = folder.outcomes(&file.choose);
     loop {
         // What failed before gets another chance, and decides about no round until it had it.
-        let outcome = |id: &str| match status::outcome(folder, &claims, &file.choose, id) {
+        let outcome = |id: &str| match known(id) {
             Outcome::Failed if !tried.contains(id) => Outcome::Missing,
             outcome => outcome,
         };
@@ -149,7 +150,7 @@ impl Execution<'_> {
     /// Gives a slot the next run that nobody has.
     fn begin(&mut self, slot: usize) -> Result<()> {
         while let Some(spec) = self.queue.pop_front() {
-            if status::result(self.folder, &spec.id).is_some() {
+            if self.folder.result(&spec.id).is_some() {
                 self.view.ends(slot, &format!("{}  found", spec.id), true);
                 continue;
             }
@@ -202,7 +203,7 @@ impl Execution<'_> {
         };
         let Running { spec, .. } = self.running[slot].take().expect("it is running");
         let what = spec.label();
-        if status::result(self.folder, &spec.id).is_some() {
+        if self.folder.result(&spec.id).is_some() {
             self.view
                 .ends(slot, &format!("{}  done  {what}", spec.id), true);
             return Ok(());

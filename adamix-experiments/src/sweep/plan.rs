@@ -6,11 +6,11 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::axes::{Point, Settings, points};
+use super::axes::{Point, points};
 use super::file::SweepFile;
 use super::halving::survivors;
-use super::status::Outcome;
-use super::table::short_names;
+use super::outcome::Outcome;
+use super::settings::{Settings, short_names};
 use crate::config::{self, RunConfig};
 use crate::recipe::Identities;
 

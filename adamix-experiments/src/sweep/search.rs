@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::axes::Settings;
+use super::settings::Settings;
 
 /// Drawn settings. Every case and grid point gets the same draws, so that all have equally many trials.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,34 +6,13 @@ use anyhow::Result;
 use serde::Serialize;
 use toml::Table;
 
-use super::axes::Settings;
-use super::choose::Choose;
 use super::claim::{Claims, Seen};
+use super::criterion::Choose;
 use super::folder::SweepFolder;
 use super::plan::Spec;
+use super::settings::Settings;
 use crate::config::dotted;
-use crate::run::{Measured, RunFolder, RunResult};
-
-/// What is known of a run, for those who only compare.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Outcome {
-    /// It is not done yet.
-    Missing,
-    /// It failed.
-    Failed,
-    /// It is done, with this score; more is better.
-    Done(Option<f64>),
-}
-
-impl Outcome {
-    /// The score of a run that is done and has one.
-    pub fn score(&self) -> Option<f64> {
-        match self {
-            Self::Done(score) => *score,
-            _ => None,
-        }
-    }
-}
+use crate::run::Measured;
 
 /// Where one run stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -98,23 +77,8 @@ impl Status {
     }
 }
 
-/// The result of a run that is done.
-pub(super) fn result(folder: &SweepFolder, id: &str) -> Option<RunResult> {
-    let run = RunFolder::open(&folder.run(id)).ok()?;
-    run.result().ok()
-}
-
-/// What is known of a run of the store.
-pub(super) fn outcome(folder: &SweepFolder, claims: &Claims, choose: &Choose, id: &str) -> Outcome {
-    match result(folder, id) {
-        Some(result) => Outcome::Done(choose.score(&result)),
-        None if matches!(claims.look(id), Seen::Failed(_)) => Outcome::Failed,
-        None => Outcome::Missing,
-    }
-}
-
 fn of(folder: &SweepFolder, claims: &Claims, choose: &Choose, spec: &Spec) -> RunStatus {
-    let result = result(folder, &spec.id);
+    let result = folder.result(&spec.id);
     let (state, message) = match (&result, claims.look(&spec.id)) {
         (Some(_), _) => ("done", None),
         (None, Seen::Free) => ("waiting", None),

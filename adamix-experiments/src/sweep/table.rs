@@ -1,35 +1,11 @@
 //! The results of a sweep as a table: one row a run, in the order of the plan, without a clock in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 
 use super::status::Status;
 use crate::config::plain;
-
-/// The shortest ends of dotted keys that tell them apart: `optimizer.learning_rate` is `learning_rate`.
-pub fn short_names<'a>(keys: impl IntoIterator<Item = &'a String>) -> BTreeMap<String, String> {
-    let keys: BTreeSet<&String> = keys.into_iter().collect();
-    let end = |key: &str, parts: usize| {
-        let names: Vec<&str> = key.split('.').collect();
-        names[names.len().saturating_sub(parts)..].join(".")
-    };
-    let unique = |key: &str, parts: usize| {
-        let name = end(key, parts);
-        keys.iter()
-            .filter(|other| end(other, parts) == name)
-            .count()
-            == 1
-    };
-    let short = |key: &&String| {
-        let depth = key.split('.').count();
-        let parts = (1..depth)
-            .find(|parts| unique(key, *parts))
-            .unwrap_or(depth);
-        ((*key).clone(), end(key, parts))
-    };
-    keys.iter().map(short).collect()
-}
 
 /// Comma-separated values: settings, state, and the scores of the best and the last epoch.
 ///
@@ -74,17 +50,4 @@ pub fn write_table(status: &Status) -> Result<String> {
         writer.write_record(&row)?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_as_short_as_they_may_be() {
-        let keys = ["a.rate", "b.rate", "b.size", "seed"].map(str::to_owned);
-        let short = short_names(&keys);
-        let names: Vec<&str> = keys.iter().map(|key| short[key].as_str()).collect();
-        assert_eq!(names, ["a.rate", "b.rate", "size", "seed"]);
-    }
 }

@@ -7,7 +7,6 @@ use anyhow::{Result, bail};
 use super::claim::{Attempt, Claim};
 use super::folder::SweepFolder;
 use super::plan::Spec;
-use super::status;
 use crate::checkpoint::Busy;
 use crate::interrupt::{Interrupted, Stopped};
 use crate::recipe::{self, Sitting};
@@ -31,7 +30,7 @@ pub enum Ended {
 pub fn work_at(folder: &SweepFolder, spec: &Spec, sitting: &Sitting) -> Result<Ended> {
     let claims = folder.claims();
     loop {
-        if status::result(folder, &spec.id).is_some() {
+        if folder.result(&spec.id).is_some() {
             return Ok(Ended::Found);
         }
         sitting.interrupt.check()?;
@@ -58,7 +57,7 @@ pub fn work_off(
     loop {
         let (mut worked, mut busy) = (false, false);
         for spec in folder.specs()? {
-            if status::result(folder, &spec.id).is_some() {
+            if folder.result(&spec.id).is_some() {
                 continue;
             }
             sitting.interrupt.check()?;
@@ -86,7 +85,7 @@ pub fn work_off(
 
 fn run(folder: &SweepFolder, spec: &Spec, claim: Claim, sitting: &Sitting) -> Result<Ended> {
     // Its last owner may have finished it while we were taking it.
-    if status::result(folder, &spec.id).is_some() {
+    if folder.result(&spec.id).is_some() {
         claim.done()?;
         return Ok(Ended::Found);
     }

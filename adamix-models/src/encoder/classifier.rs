@@ -27,6 +27,25 @@ pub enum Pooling {
     Mean,
 }
 
+impl Pooling {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pooler, Self::Cls, Self::Mean];
+
+    /// Its name in configs and in an adapter's description.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pooler => "pooler",
+            Self::Cls => "cls",
+            Self::Mean => "mean",
+        }
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|pooling| pooling.name() == name)
+    }
+}
+
 /// What stands on the encoder.
 #[derive(Clone, Debug)]
 pub struct SequenceClassifierConfig {

@@ -1,6 +1,6 @@
 //! The decoder of a run, and what is put on it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use adamix_data::Tokenizer;
 use adamix_data::nlg::Corpus;
@@ -8,75 +8,51 @@ use adamix_keys::Key;
 use adamix_models::gpt2::{Gpt2, Gpt2Config};
 use adamix_models::hub::adapter::{self, AdapterConfig};
 use adamix_models::hub::peft::Setting;
-use adamix_models::hub::{HubError, Layout, StoredAdapter, Weights, affine_modules};
+use adamix_models::hub::{HubError, Layout, StoredAdapter, affine_modules};
 use adamix_models::site::Adaptable;
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
 
 use super::super::adapted::Adapted;
-use super::super::base::{adapt, served, stored, wearing};
+use super::super::attach::{adapt, served, stored, wearing};
+use super::super::base::{BaseConfig, BaseModel};
 use crate::config::RunConfig;
 use crate::embedded;
 
-/// A decoder's Hugging Face folder, opened.
-#[derive(Debug)]
-pub struct DecoderBase {
-    /// Where it is.
-    pub folder: PathBuf,
-    /// Its `config.json`.
-    pub config: Gpt2Config,
-    /// Its tensors.
-    pub weights: Weights,
-    /// Its tokenizer.
-    pub tokenizer: Tokenizer,
-    /// Hash of its configuration and tensor files: what an adapter on it is known by.
-    pub hash: String,
-}
+/// A decoder.
+pub type DecoderBase = BaseModel<Gpt2Config>;
 
-impl DecoderBase {
-    /// Opens a folder, or the decoder that the program carries.
-    pub fn open(folder: &Path) -> Result<Self> {
-        if folder == Path::new(embedded::NAME) {
-            return Self::open(&embedded::DECODER.unpack()?);
-        }
-        let config = Gpt2Config::from_folder(folder)?;
-        let weights = Weights::open(folder)?;
-        let tokenizer = Tokenizer::from_folder(folder)?;
+impl BaseConfig for Gpt2Config {
+    const CARRIED: embedded::Model = embedded::DECODER;
+
+    fn from_folder(folder: &Path) -> Result<Self, HubError> {
+        Self::from_folder(folder)
+    }
+
+    fn prefix(&self) -> &str {
+        "transformer"
+    }
+
+    fn positions(&self) -> usize {
+        self.n_positions
+    }
+
+    fn check_tokenizer(&self, folder: &Path, tokenizer: &Tokenizer) -> Result<()> {
         ensure!(
-            tokenizer.vocab_size() <= config.vocab_size,
+            tokenizer.vocab_size() <= self.vocab_size,
             "{}: the tokenizer has {} tokens, the model's vocab_size is {}; they are not of one model",
             folder.display(),
             tokenizer.vocab_size(),
-            config.vocab_size
+            self.vocab_size
         );
-        let mut files = vec![folder.join("config.json")];
-        files.extend_from_slice(weights.paths());
-        let hash = adamix_data::fingerprint(&files)?;
-        Ok(Self {
-            folder: folder.to_owned(),
-            config,
-            weights,
-            tokenizer,
-            hash,
-        })
+        Ok(())
     }
+}
 
-    /// Hash of all its files, the tokenizer's too: what a run on it is known by.
-    pub fn fingerprint(&self) -> String {
-        format!("{}+{}", self.hash, self.tokenizer.fingerprint())
-    }
-
+impl DecoderBase {
     /// The plain model, frozen.
     pub fn plain(&self, device: &Device) -> Result<Gpt2> {
         Ok(Gpt2::load(&self.config, &self.weights, device)?)
-    }
-
-    /// The longest sequence of a run: what it asks for, as far as the model's positions reach behind those that its
-    /// adaptation takes.
-    pub fn longest_input(&self, config: &RunConfig) -> usize {
-        let before = config.adaptation.tokens_before();
-        let room = self.config.n_positions.saturating_sub(before);
-        config.input.max_length.min(room)
     }
 
     /// The tensors of the files that `model` has no use for.
@@ -107,15 +83,7 @@ impl DecoderBase {
         folder: &Path,
         device: &Device,
     ) -> Result<(Adapted<Gpt2>, AdapterConfig)> {
-        let (config, tensors) = adapter::load(folder)?;
-        if config.base_hash != self.hash {
-            let error = HubError::Base {
-                path: folder.to_owned(),
-                expected: config.base_hash,
-                found: self.hash.clone(),
-            };
-            return Err(error.into());
-        }
+        let (config, tensors) = self.load_adapter(folder)?;
         let model = self.plain(device)?;
         let model = wearing(model, folder, &config, tensors, device)?;
         Ok((Adapted::new(stored(model, config.halved)), config))
@@ -127,16 +95,6 @@ impl DecoderBase {
     /// As [`with_adapter`](Self::with_adapter).
     pub fn served(&self, folder: &Path, device: &Device) -> Result<Gpt2> {
         self.with(&self.stored(folder, None)?, device)
-    }
-
-    /// Reads an adapter of whatever origin for this base; `alpha` is for a loralib file, which lacks it.
-    ///
-    /// # Errors
-    /// If it cannot be read, or says that it is another base's.
-    pub fn stored(&self, path: &Path, alpha: Option<f64>) -> Result<StoredAdapter> {
-        let stored = StoredAdapter::open(path, "transformer", alpha)?;
-        stored.check_base(&self.hash)?;
-        Ok(stored)
     }
 
     /// The model with such an adapter on it.

@@ -11,13 +11,12 @@ use adamix_models::gpt2::Gpt2;
 use adamix_models::site::Adaptable;
 use anyhow::{Context, Result};
 
-use super::super::base::check_room;
+use super::super::attach::check_room;
 use super::super::driver::{Driver, Training};
-use super::super::ending::{Ending, Told};
+use super::super::ending::{Ending, Outcome, Told};
 use super::super::mode::Mode;
 use super::super::plan::Plan;
 use super::super::sitting::Sitting;
-use super::super::train::Outcome;
 use super::base::DecoderBase;
 use super::data::GenerationData;
 use super::decode::{Decoding, Text, write_texts};

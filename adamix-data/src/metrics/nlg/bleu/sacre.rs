@@ -4,26 +4,10 @@ use super::tokenizers::Splitter;
 use super::{Counts, ORDERS};
 use serde::{Deserialize, Serialize};
 
+pub use super::tokenizers::Tokenizer;
+
 /// The version whose scores and signature this agrees with.
 pub const VERSION: &str = "2.6.0";
-
-/// How texts are split into words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Tokenizer {
-    /// mteval-v13a.
-    #[default]
-    #[serde(rename = "13a")]
-    V13a,
-    /// mteval-v14, by Unicode categories.
-    #[serde(rename = "intl")]
-    Intl,
-    /// Characters.
-    #[serde(rename = "char")]
-    Char,
-    /// White space.
-    #[serde(rename = "none")]
-    None,
-}
 
 /// What stands in for an n-gram order without matches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

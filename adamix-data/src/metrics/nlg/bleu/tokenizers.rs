@@ -1,10 +1,28 @@
 //! sacreBLEU's tokenisers.
 
 use super::super::mteval::{WhiteSpace, pairs, tokenize};
-use super::sacre::Tokenizer;
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::HashMap;
+
+/// How texts are split into words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tokenizer {
+    /// mteval-v13a.
+    #[default]
+    #[serde(rename = "13a")]
+    V13a,
+    /// mteval-v14, by Unicode categories.
+    #[serde(rename = "intl")]
+    Intl,
+    /// Characters.
+    #[serde(rename = "char")]
+    Char,
+    /// White space.
+    #[serde(rename = "none")]
+    None,
+}
 
 /// Splits texts into words, remembering what it learnt about characters.
 pub(super) struct Splitter {

@@ -1,11 +1,14 @@
 //! Compiling METEOR's official data to the sections of its index.
 
 use super::error::MeteorError;
-use super::index::{LONGEST, hash_bytes, hash_numbers};
+use super::hash::{hash_bytes, hash_numbers};
 use super::normalize::java_words;
 use super::source::Source;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+
+/// The most words of a phrase; the official table has up to seven.
+pub(super) const LONGEST: usize = 7;
 
 /// The sections that are not plain text.
 #[derive(Default)]

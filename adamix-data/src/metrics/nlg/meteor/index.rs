@@ -4,8 +4,9 @@
 //! abbreviations, synonym sets and paraphrase words as hashed tables, a hash table of phrases, and the
 //! phrases with their paraphrases as variable-length word numbers, frequent words first.
 
-use super::compile;
+use super::compile::{self, LONGEST};
 use super::error::MeteorError;
+use super::hash::{checksum, hash_bytes, hash_numbers};
 use super::source::Source;
 use std::fs;
 use std::io::Write;
@@ -15,9 +16,6 @@ use std::path::Path;
 const MAGIC: &[u8; 8] = b"ADXMET\x15\x01";
 const SECTIONS: usize = 7;
 const HEADER: usize = 16 + 8 * SECTIONS;
-
-/// The most words of a phrase; the official table has up to seven.
-pub(super) const LONGEST: usize = 7;
 
 /// Which section holds what.
 #[derive(Clone, Copy)]
@@ -225,32 +223,6 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
-}
-
-fn mix(hash: u64, value: u64) -> u64 {
-    let mixed = (hash ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    mixed ^ (mixed >> 32)
-}
-
-pub(super) fn hash_bytes(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(7, |hash, &byte| mix(hash, u64::from(byte)))
-}
-
-pub(super) fn hash_numbers(numbers: &[u32]) -> u64 {
-    let hash = numbers
-        .iter()
-        .fold(numbers.len() as u64, |hash, &n| mix(hash, u64::from(n)));
-    mix(hash, hash >> 17)
-}
-
-fn checksum(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let sum = words.iter().fold(bytes.len() as u64, |sum, word| {
-        mix(sum, u64::from_le_bytes(*word))
-    });
-    mix(sum, hash_bytes(rest))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod align;
 mod compile;
 mod error;
+mod hash;
 mod index;
 mod normalize;
 mod source;
@@ -19,7 +20,8 @@ pub use statistics::{Side, Statistics};
 use super::data_folder;
 use adamix_keys::Key;
 use align::{Match, Matches};
-use index::{Index, LONGEST};
+use compile::LONGEST;
+use index::Index;
 use normalize::Prefix;
 use source::Source;
 use std::collections::HashMap;

@@ -2,15 +2,16 @@
 
 use anyhow::Result;
 
-use super::columns::columns;
-use super::exhibit::{Exhibit, Mode, Want};
-use super::grid::Grid;
-use super::methods;
-use super::profile::Profile;
-use super::view::{Reading, View};
 use super::{table1, table2, table3, table5, table6, table7, table8, table9, table11, table14};
 use crate::report::document::{Cell, Document, Heading, Line, Origin};
 use crate::report::published::PublishedTable;
+use crate::reproduce::columns::columns;
+use crate::reproduce::exhibit::Exhibit;
+use crate::reproduce::grid::Grid;
+use crate::reproduce::methods;
+use crate::reproduce::profile::Profile;
+use crate::reproduce::view::{Reading, View};
+use crate::reproduce::want::{Mode, Want};
 use crate::statistics::{Comparison, holm};
 
 /// The claims.

@@ -1,7 +1,7 @@
 //! Table 14 (appendix): merging and its alternatives, task by task.
 
-use super::exhibit::Mode;
-use super::grid::{Grid, Source};
+use crate::reproduce::grid::{Grid, Source};
+use crate::reproduce::want::Mode;
 
 /// Merging and its alternatives, task by task.
 pub const EXHIBIT: Grid = Grid {

@@ -7,13 +7,14 @@ use std::path::Path;
 use adamix_models::encoder::EncoderConfig;
 use anyhow::Result;
 
-use super::exhibit::{Exhibit, Want};
-use super::profile::Profile;
-use super::view::View;
 use crate::plot::{self, Curves, Series};
 use crate::recipe::Sitting;
 use crate::report::document::{Cell, Document, Figure, Heading, Line, Origin};
 use crate::report::published::Published;
+use crate::reproduce::exhibit::Exhibit;
+use crate::reproduce::profile::Profile;
+use crate::reproduce::view::View;
+use crate::reproduce::want::Want;
 use measure::{FILE, Measured};
 
 /// The storage page.

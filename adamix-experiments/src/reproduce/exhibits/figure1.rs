@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 
-use super::exhibit::{Exhibit, Want};
-use super::profile::Profile;
 use super::table1;
-use super::view::View;
 use crate::plot::{self, Point, Scatter};
 use crate::report::document::{Cell, Document, Figure};
 use crate::report::published::Published;
+use crate::reproduce::exhibit::Exhibit;
+use crate::reproduce::profile::Profile;
+use crate::reproduce::view::View;
+use crate::reproduce::want::Want;
 
 /// Figure 1.
 #[derive(Clone, Copy, Debug)]

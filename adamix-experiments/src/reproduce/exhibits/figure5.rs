@@ -2,15 +2,16 @@
 
 use anyhow::Result;
 
-use super::columns::columns;
-use super::exhibit::{Exhibit, Mode, Want};
-use super::grid::decimals;
-use super::profile::Profile;
 use super::table14;
-use super::view::{Reading, View};
 use crate::plot::{self, Panel, Violin, Violins};
 use crate::report::document::{Cell, Document, Figure, Heading, Line, Origin};
 use crate::report::published::Published;
+use crate::reproduce::columns::columns;
+use crate::reproduce::exhibit::Exhibit;
+use crate::reproduce::grid::decimals;
+use crate::reproduce::profile::Profile;
+use crate::reproduce::view::{Reading, View};
+use crate::reproduce::want::{Mode, Want};
 use crate::statistics::Summary;
 use crate::statistics::bootstrap::quantile;
 

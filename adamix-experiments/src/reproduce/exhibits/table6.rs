@@ -3,13 +3,14 @@
 use adamix_data::Target;
 use anyhow::Result;
 
-use super::columns::{Column, columns};
-use super::exhibit::{Exhibit, Want};
-use super::grid::{Grid, Source};
-use super::profile::Profile;
-use super::scored::evaluate;
-use super::view::View;
 use crate::report::document::{Cell, Document, Line, Origin};
+use crate::reproduce::columns::{Column, columns};
+use crate::reproduce::exhibit::Exhibit;
+use crate::reproduce::grid::{Grid, Source};
+use crate::reproduce::profile::Profile;
+use crate::reproduce::scored::evaluate;
+use crate::reproduce::view::View;
+use crate::reproduce::want::Want;
 
 /// Few-shot with prompts, 30 rows a task.
 pub const GRID: Grid = Grid {

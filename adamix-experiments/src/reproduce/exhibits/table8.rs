@@ -1,6 +1,6 @@
 //! Table 8: what consistency and sharing contribute.
 
-use super::grid::{Grid, Source};
+use crate::reproduce::grid::{Grid, Source};
 
 /// Consistency and sharing.
 pub const EXHIBIT: Grid = Grid {

@@ -1,6 +1,6 @@
 //! Table 2 of the first version, Table 13 of the EMNLP version: GLUE on BERT-base.
 
-use super::grid::{Grid, Source};
+use crate::reproduce::grid::{Grid, Source};
 
 /// GLUE, BERT-base.
 pub const EXHIBIT: Grid = Grid {

@@ -1,7 +1,7 @@
 //! Table 7: merging against random and fixed routing and the ensemble, on the mean over tasks.
 
-use super::exhibit::Mode;
-use super::grid::{Grid, Source};
+use crate::reproduce::grid::{Grid, Source};
+use crate::reproduce::want::Mode;
 
 /// Merging and its alternatives.
 pub const EXHIBIT: Grid = Grid {

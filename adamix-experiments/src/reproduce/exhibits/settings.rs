@@ -2,11 +2,13 @@
 
 use anyhow::Result;
 
-use super::exhibit::{Exhibit, Want};
-use super::profile::Profile;
-use super::view::View;
-use super::{methods, table1, table2};
+use super::{table1, table2};
 use crate::report::document::{Cell, Document, Heading, Line, Origin};
+use crate::reproduce::exhibit::Exhibit;
+use crate::reproduce::methods;
+use crate::reproduce::profile::Profile;
+use crate::reproduce::view::View;
+use crate::reproduce::want::Want;
 
 /// Tables 15 and 16.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! Table 9: the number of modules.
 
-use super::grid::{Grid, Source};
+use crate::reproduce::grid::{Grid, Source};
 
 /// Number of modules.
 pub const EXHIBIT: Grid = Grid {

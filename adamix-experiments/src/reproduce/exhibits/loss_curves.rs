@@ -2,15 +2,16 @@
 
 use anyhow::Result;
 
-use super::columns::columns;
-use super::exhibit::{Exhibit, Want};
-use super::methods;
-use super::profile::Profile;
-use super::view::View;
 use super::{table1, table8};
 use crate::plot::{self, Curves, Series};
 use crate::report::Record;
 use crate::report::document::{Document, Figure};
+use crate::reproduce::columns::columns;
+use crate::reproduce::exhibit::Exhibit;
+use crate::reproduce::methods;
+use crate::reproduce::profile::Profile;
+use crate::reproduce::view::View;
+use crate::reproduce::want::Want;
 use crate::statistics::Summary;
 
 /// The colours of a plot.

@@ -1,6 +1,6 @@
 //! Table 1: GLUE on RoBERTa-large.
 
-use super::grid::{Grid, Source};
+use crate::reproduce::grid::{Grid, Source};
 
 /// GLUE, RoBERTa-large.
 pub const EXHIBIT: Grid = Grid {

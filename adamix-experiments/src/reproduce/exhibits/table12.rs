@@ -1,6 +1,6 @@
 //! Table 12 (appendix): the width of the bottleneck, BERT-base.
 
-use super::grid::{Grid, Source};
+use crate::reproduce::grid::{Grid, Source};
 
 /// Width of the bottleneck, BERT-base.
 pub const EXHIBIT: Grid = Grid {

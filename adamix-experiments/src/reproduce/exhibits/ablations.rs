@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::columns::columns;
-use super::exhibit::{Exhibit, Mode, Want};
-use super::methods;
-use super::profile::Profile;
-use super::view::{Reading, View};
 use super::{table8, table14};
 use crate::plot::{self, Bar, Bars, Calibration};
 use crate::report::document::{Document, Figure};
 use crate::report::record::Outputs;
+use crate::reproduce::columns::columns;
+use crate::reproduce::exhibit::Exhibit;
+use crate::reproduce::methods;
+use crate::reproduce::profile::Profile;
+use crate::reproduce::view::{Reading, View};
+use crate::reproduce::want::{Mode, Want};
 
 /// The ablations in a picture.
 #[derive(Clone, Copy, Debug)]

@@ -3,10 +3,11 @@
 
 use anyhow::Result;
 
-use super::exhibit::{Exhibit, Want};
-use super::profile::{Profile, Seen};
-use super::view::View;
 use crate::report::document::{Cell, Document, Heading, Line, Origin};
+use crate::reproduce::exhibit::Exhibit;
+use crate::reproduce::profile::{Profile, Seen};
+use crate::reproduce::view::View;
+use crate::reproduce::want::Want;
 
 /// The page of the base model.
 #[derive(Clone, Copy, Debug)]

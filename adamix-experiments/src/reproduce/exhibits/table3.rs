@@ -1,17 +1,18 @@
-//! Table 5: WebNLG on GPT-2 medium.
+//! Table 3: E2E on GPT-2 medium.
 
-use super::grid::{Grid, Source};
+use crate::reproduce::grid::{Grid, Source};
 
-/// WebNLG 2017, GPT-2 medium.
+/// E2E NLG challenge, GPT-2 medium.
 pub const EXHIBIT: Grid = Grid {
-    published: "table5",
-    title: "WebNLG 2017, GPT-2 medium",
+    published: "table3",
+    title: "E2E NLG challenge, GPT-2 medium",
     rows: &[
         ("full", Source::Runs),
         ("adapter-l-small", Source::Runs),
         ("adapter-l", Source::Runs),
+        ("houlsby", Source::Runs),
         ("top2", Source::Runs),
-        ("prefix", Source::Runs),
+        ("prefix-layer", Source::Runs),
         ("lora", Source::Runs),
         ("adamix-adapter", Source::Runs),
         ("adamix-lora", Source::Runs),

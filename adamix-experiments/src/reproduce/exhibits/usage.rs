@@ -2,13 +2,15 @@
 
 use anyhow::Result;
 
-use super::exhibit::{Exhibit, Want};
-use super::profile::Profile;
-use super::view::View;
-use super::{methods, table1};
+use super::table1;
 use crate::plot::{self, Curves, HeatMap, Series};
 use crate::report::document::{Document, Figure, grouped};
 use crate::report::record::Usage;
+use crate::reproduce::exhibit::Exhibit;
+use crate::reproduce::methods;
+use crate::reproduce::profile::Profile;
+use crate::reproduce::view::View;
+use crate::reproduce::want::Want;
 
 /// The draws of experts.
 #[derive(Clone, Copy, Debug)]

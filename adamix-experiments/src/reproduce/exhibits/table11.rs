@@ -1,6 +1,6 @@
 //! Table 11 (appendix): sharing the up or the down projections.
 
-use super::grid::{Grid, Source};
+use crate::reproduce::grid::{Grid, Source};
 
 /// Sharing the up or the down projections.
 pub const EXHIBIT: Grid = Grid {

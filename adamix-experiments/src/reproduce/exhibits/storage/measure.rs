@@ -15,10 +15,11 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::super::profile::{Place, Profile};
-use super::super::{methods, table1};
+use super::super::table1;
 use crate::config::RunConfig;
 use crate::recipe::{Adapted, Base, Sitting, TaskData, is_head};
+use crate::reproduce::methods;
+use crate::reproduce::profile::{Place, Profile};
 
 /// The file of the measurement, below a profile's results.
 pub(super) const FILE: &str = "storage.json";

@@ -1,6 +1,6 @@
 //! Table 10: the width of the bottleneck, RoBERTa-large.
 
-use super::grid::{Grid, Source};
+use crate::reproduce::grid::{Grid, Source};
 
 /// Width of the bottleneck, RoBERTa-large.
 pub const EXHIBIT: Grid = Grid {
