@@ -19,6 +19,8 @@ mod publish;
 mod queue;
 mod recording;
 mod scored;
+mod selector;
+mod settings;
 mod view;
 mod want;
 
@@ -26,10 +28,11 @@ pub use dry_run::text as dry_run;
 pub use exhibit::Exhibit;
 pub use exhibits::all as exhibits;
 pub use plan::{Choice, Job, plan};
-pub use profile::{Place, Profile, Selector};
+pub use profile::Profile;
 pub use publish::{FOLDER, altered, publish, render, verify};
 pub use queue::{Done, work};
 pub use recording::record;
+pub use selector::{Place, Selector};
 pub use view::{Reading, View, task_named};
 pub use want::{Mode, Want};
 

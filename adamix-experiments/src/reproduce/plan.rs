@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 
 use super::exhibit::Exhibit;
-use super::profile::{Profile, Settings};
+use super::profile::Profile;
+use super::settings::Settings;
 use super::want::{Mode, Want};
 use crate::config::RunConfig;
 use crate::report::record::Rule;

@@ -6,8 +6,10 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::methods::{self, Row};
+use super::methods;
 use super::own_base::OwnBase;
+use super::selector::{Place, Selector};
+use super::settings::{DEFINITION, Settings};
 use crate::config::{self, RunConfig};
 use crate::report::record::Rule;
 
@@ -20,9 +22,6 @@ const PROFILES: [(&str, &str); 3] = [
 
 /// What the search of learning rates chose for the laptop profile: `[[case]]`s, as `adamix sweep choose` writes them.
 const CHOSEN: &str = include_str!("../../../paper-results/laptop/search/chosen.toml");
-
-/// Where a setting is from if it makes a row what it is.
-pub const DEFINITION: &str = "the row";
 
 /// A profile.
 #[derive(Clone, Debug, Deserialize)]
@@ -95,22 +94,6 @@ pub struct Size {
     pub tokens: usize,
 }
 
-/// Runs, by what they are for. An empty list matches everything.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Selector {
-    /// Exhibits.
-    pub exhibits: Vec<String>,
-    /// Base models, as the paper names them.
-    pub bases: Vec<String>,
-    /// Methods.
-    pub methods: Vec<String>,
-    /// Rows.
-    pub rows: Vec<String>,
-    /// Tasks.
-    pub tasks: Vec<String>,
-}
-
 /// A number of seeds for some runs.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Seeds {
@@ -147,40 +130,6 @@ struct Chosen {
     case: Vec<Table>,
 }
 
-/// What a run is for: a row of an exhibit on a task.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// The exhibit.
-    pub exhibit: &'a str,
-    /// The base model, as the paper names it.
-    pub base: &'a str,
-    /// The row.
-    pub row: &'a Row,
-    /// The task.
-    pub task: &'a str,
-}
-
-/// A run's settings before defaults, each with its source.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Values.
-    pub table: Table,
-    /// Sources by dotted key.
-    pub sources: BTreeMap<String, String>,
-}
-
-impl Selector {
-    /// Whether a run is meant.
-    pub fn matches(&self, place: Place<'_>) -> bool {
-        let any = |list: &[String], name: &str| list.is_empty() || list.iter().any(|n| n == name);
-        any(&self.exhibits, place.exhibit)
-            && any(&self.bases, place.base)
-            && any(&self.methods, place.row.method)
-            && any(&self.rows, place.row.key)
-            && any(&self.tasks, place.task)
-    }
-}
-
 impl Profile {
     /// The names of the profiles.
     pub fn names() -> Vec<&'static str> {
@@ -209,10 +158,7 @@ impl Profile {
 
     /// The settings of a run.
     pub fn settings(&self, place: Place<'_>, seed: u64) -> Result<Settings> {
-        let mut settings = Settings {
-            table: Table::new(),
-            sources: BTreeMap::new(),
-        };
+        let mut settings = Settings::default();
         settings.put(
             Table::from_iter([("task".to_owned(), Value::from(place.task))]),
             DEFINITION,
@@ -291,67 +237,10 @@ impl Layer {
     }
 }
 
-impl Settings {
-    /// Puts values over those that are there.
-    fn put(&mut self, values: Table, source: &str) -> Result<()> {
-        merge("", &mut self.table, values, &mut |key| {
-            self.sources.insert(key, source.to_owned());
-        })
-    }
-
-    /// Keys and values by source, in the order in which sources first occur among the keys.
-    pub fn by_source(&self) -> Vec<(&str, Vec<String>)> {
-        let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
-        for (key, source) in &self.sources {
-            let value = lookup(&self.table, key).map_or(String::new(), Value::to_string);
-            let text = format!("{key} = {value}");
-            match groups.iter_mut().find(|(known, _)| known == source) {
-                Some((_, texts)) => texts.push(text),
-                None => groups.push((source, vec![text])),
-            }
-        }
-        groups.sort_by_key(|(source, _)| (source.starts_with("assumed"), *source != DEFINITION));
-        groups
-    }
-}
-
-fn merge(prefix: &str, into: &mut Table, from: Table, note: &mut dyn FnMut(String)) -> Result<()> {
-    for (name, value) in from {
-        let key = if prefix.is_empty() {
-            name.clone()
-        } else {
-            format!("{prefix}.{name}")
-        };
-        match value {
-            Value::Table(inner) => {
-                let place = into
-                    .entry(name)
-                    .or_insert_with(|| Value::Table(Table::new()));
-                let Some(place) = place.as_table_mut() else {
-                    bail!("`{key}` is a value and a table");
-                };
-                merge(&key, place, inner, note)?;
-            }
-            value => {
-                note(key);
-                into.insert(name, value);
-            }
-        }
-    }
-    Ok(())
-}
-
-fn lookup<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
-    match key.split_once('.') {
-        None => table.get(key),
-        Some((first, rest)) => lookup(table.get(first)?.as_table()?, rest),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::methods;
     use super::*;
+    use crate::reproduce::methods::Row;
 
     fn place<'a>(exhibit: &'a str, base: &'a str, row: &'a Row, task: &'a str) -> Place<'a> {
         Place {
@@ -457,28 +346,5 @@ mod tests {
                 assert_eq!(config.adaptation.bottleneck, width, "{name} {}", row.key);
             }
         }
-    }
-
-    #[test]
-    fn later_layers_win_and_keep_their_source() {
-        let mut settings = Settings {
-            table: Table::new(),
-            sources: BTreeMap::new(),
-        };
-        let table = |text: &str| text.parse::<Table>().unwrap();
-        settings
-            .put(table("schedule.epochs = 3\ntask = 'rte'"), "a")
-            .unwrap();
-        settings
-            .put(table("schedule.epochs = 5"), "assumed")
-            .unwrap();
-        assert_eq!(
-            settings.by_source(),
-            [
-                ("a", vec!["task = \"rte\"".to_owned()]),
-                ("assumed", vec!["schedule.epochs = 5".to_owned()])
-            ]
-        );
-        assert!(settings.put(table("task.x = 1"), "b").is_err());
     }
 }

@@ -3,7 +3,7 @@
 use adamix_core::routing::Inference;
 
 use super::methods::Row;
-use super::profile::Place;
+use super::selector::Place;
 
 /// A way to run a trained mixture, other than that of its own run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -19,7 +19,8 @@ use super::super::table1;
 use crate::config::RunConfig;
 use crate::recipe::{Adapted, Base, Sitting, TaskData, is_head};
 use crate::reproduce::methods;
-use crate::reproduce::profile::{Place, Profile};
+use crate::reproduce::profile::Profile;
+use crate::reproduce::selector::Place;
 
 /// The file of the measurement, below a profile's results.
 pub(super) const FILE: &str = "storage.json";
