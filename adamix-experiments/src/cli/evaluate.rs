@@ -6,10 +6,11 @@ use adamix_data::nlg::Corpus;
 use adamix_keys::Key;
 use anyhow::{Result, ensure};
 use burn::tensor::Device;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
 use super::show;
+use super::state::State;
 use crate::config::{InferenceChoice, RunConfig};
 use crate::recipe::generation::{DecoderBase, Remeasure};
 use crate::recipe::{Base, Evaluator, Mode, TaskData};
@@ -54,17 +55,6 @@ pub struct Evaluate {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-}
-
-/// Which state of a run's model.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum State {
-    /// The best epoch.
-    Best,
-    /// The last epoch.
-    Last,
-    /// Before training.
-    Initial,
 }
 
 impl Evaluate {
@@ -122,8 +112,7 @@ impl Evaluate {
         if let Some(adapter) = &self.adapter {
             return (adapter.clone(), adapter.display().to_string());
         }
-        let state = format!("{:?}", self.state).to_lowercase();
-        (run.file(&format!("adapter/{state}")), state)
+        (run.file(self.state.adapter()), self.state.name().to_owned())
     }
 
     /// The same for a run that generates text.

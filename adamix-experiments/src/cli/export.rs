@@ -20,6 +20,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::show;
+use super::state::State;
 use crate::embedded;
 use crate::recipe::Base;
 use crate::run::{Metrics, RunFolder};
@@ -70,15 +71,6 @@ enum Format {
     Peft,
     /// A whole model.
     Transformers,
-}
-
-/// Which state of a run's model.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum State {
-    /// The best epoch.
-    Best,
-    /// The last epoch.
-    Last,
 }
 
 /// What is known of the adapter and its base, whatever the family.
@@ -196,8 +188,7 @@ impl Export {
 
     /// The adapter: as given, or a run's with all its experts.
     fn adapter(&self, run: Option<&RunFolder>) -> PathBuf {
-        let state = format!("adapter/{:?}", self.state).to_lowercase();
-        run.map_or_else(|| self.source.clone(), |run| run.file(&state))
+        run.map_or_else(|| self.source.clone(), |run| run.file(self.state.adapter()))
     }
 
     fn write<M: Adaptable>(
@@ -397,11 +388,14 @@ impl Export {
             card.method = run.config()?.adaptation.method.to_string();
             if let (Ok(result), None) = (run.result(), self.expert) {
                 let measured = match self.state {
-                    State::Best => result.best,
-                    State::Last => result.last,
+                    State::Best => Some(result.best),
+                    State::Last => Some(result.last),
+                    State::Initial => None,
                 };
-                let how = format!("{:?} inference, epoch {}", result.inference, measured.epoch);
-                card.scores = scores(&measured.metrics, &how.to_lowercase());
+                card.scores = measured.map_or(Vec::new(), |measured| {
+                    let how = format!("{:?} inference, epoch {}", result.inference, measured.epoch);
+                    scores(&measured.metrics, &how.to_lowercase())
+                });
             }
         }
         Ok(card)

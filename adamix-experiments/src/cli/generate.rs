@@ -8,6 +8,7 @@ use adamix_models::hub::write;
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
+use super::state::State;
 use super::{output, show};
 use crate::config::{self, Generation, Search};
 use crate::recipe::Mode;
@@ -61,17 +62,6 @@ pub struct Generate {
     /// Where to compute.
     #[arg(long, default_value = "flex")]
     device: String,
-}
-
-/// Which state of a run's model.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum State {
-    /// The best epoch.
-    Best,
-    /// The last epoch.
-    Last,
-    /// Before training.
-    Initial,
 }
 
 /// What a line of text is.
@@ -135,9 +125,8 @@ impl Generate {
         output::check(&self.output, &[&self.input])?;
         let device = crate::device::open(&self.device)?;
         let base = DecoderBase::of_run(&config, self.model.as_deref())?;
-        let state = format!("{:?}", self.state).to_lowercase();
         let adapter = run
-            .map(|run| run.file(&format!("adapter/{state}")))
+            .map(|run| run.file(self.state.adapter()))
             .or(self.adapter);
         let lines = match (self.lines, &adapter) {
             (Some(Kind::Contexts), _) | (None, Some(_)) => Lines::Inputs,

@@ -23,6 +23,7 @@ mod reproduce;
 mod runs;
 mod score;
 mod show;
+mod state;
 mod sweep;
 mod tasks;
 mod train;

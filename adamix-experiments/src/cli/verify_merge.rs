@@ -6,12 +6,12 @@ use adamix_core::routing::{Inference, RoutingPolicy};
 use adamix_keys::Key;
 use adamix_models::site::Adaptable;
 use anyhow::Result;
-use burn::tensor::Device;
 use clap::Args;
 use serde_json::json;
 
-use super::merge::{State, comparison, merging};
+use super::merge::{comparison, merging};
 use super::show;
+use super::state::State;
 use crate::config::{Merging, RunConfig};
 use crate::merge::{
     Candidates, ClassificationRows, Distance, GenerationRows, Rows, Verification, distance, part,
@@ -64,8 +64,7 @@ impl VerifyMerge {
         let merging = merging(&config, None, &self.set)?;
         let device = crate::device::open(&self.device)?;
         let key = Key::new(0).purpose("rows of verification");
-        let served = run.file(self.state.adapter()).display().to_string();
-        let served = PathBuf::from(served.replace("adapter/", "merged/"));
+        let served = self.state.merged().map(|folder| run.file(folder));
         let (found, stored) = match config.corpus() {
             Some(corpus) => {
                 let base = DecoderBase::of_run(&config, self.model.as_deref())?;
@@ -74,7 +73,8 @@ impl VerifyMerge {
                 let chosen = chosen.map(|i| dev[i].clone()).collect();
                 let rows = GenerationRows::new(&base, chosen, base.longest_input(&config))?;
                 let (adapted, _) = base.with_adapter(&run.file(self.state.adapter()), &device)?;
-                let stored = || base.served(&served, &device);
+                let open = |served: PathBuf| base.served(&served, &device);
+                let stored = served.map(|served| || open(served));
                 self.verify(adapted.model, &rows, &config, &merging, stored)?
             }
             None => {
@@ -84,11 +84,12 @@ impl VerifyMerge {
                 let chosen = chosen.map(|i| data.dev[i].clone()).collect();
                 let rows = ClassificationRows::new(&base, &data, &config, chosen)?;
                 let (adapted, _) = base.with_adapter(&run.file(self.state.adapter()), &device)?;
-                let stored = |device: &Device| {
-                    let backbone = base.backbone(device)?;
+                let open = |served: PathBuf| {
+                    let backbone = base.backbone(&device)?;
                     Ok(backbone.with(&base.stored(&served, None)?)?.model)
                 };
-                self.verify(adapted.model, &rows, &config, &merging, || stored(&device))?
+                let stored = served.map(|served| || open(served));
+                self.verify(adapted.model, &rows, &config, &merging, stored)?
             }
         };
         if self.json {
@@ -107,7 +108,7 @@ impl VerifyMerge {
         rows: &R,
         config: &RunConfig,
         merging: &Merging,
-        stored: impl FnOnce() -> Result<R::Model>,
+        stored: Option<impl FnOnce() -> Result<R::Model>>,
     ) -> Result<(Verification, Option<Distance>)> {
         let rule = merging.rule_for(&model)?;
         let policy = config.routing.policy()?;
@@ -121,10 +122,10 @@ impl VerifyMerge {
         let watch = |rows| progress.inc(rows);
         let found = verify(&candidates, rule.as_ref(), routed, rows, size, &watch)?;
         progress.finish_and_clear();
-        let stored = match *merging == config.merging {
-            true => Some(distance(&stored()?, &merged, rows, size)?),
-            false => None,
-        };
+        let stored = stored
+            .filter(|_| *merging == config.merging)
+            .map(|open| distance(&open()?, &merged, rows, size))
+            .transpose()?;
         Ok((found, stored))
     }
 

@@ -1,5 +1,7 @@
 //! `adamix merge`.
 
+mod report;
+
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
@@ -11,18 +13,19 @@ use adamix_models::hub::write;
 use adamix_models::site::Adaptable;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
-use clap::{Args, ValueEnum};
-use serde::Serialize;
+use clap::Args;
 
 use super::show;
+use super::state::State;
 use crate::config::{self, Merging, RunConfig};
 use crate::merge::{
-    Candidates, ClassificationRows, Comparison, Distance, Found, Gatherer, GenerationRows, Rows,
-    compare, needs_rows, part,
+    Candidates, ClassificationRows, Gatherer, GenerationRows, Rows, compare, needs_rows, part,
 };
 use crate::recipe::generation::{DecoderBase, GenerationData};
 use crate::recipe::{Adapted, Base, TaskData};
-use crate::run::{Metrics, RunFolder};
+use crate::run::RunFolder;
+pub(super) use report::comparison;
+use report::{Outcome, Part, Report, say_all};
 
 /// Merge the experts of a run by any rule, or several runs into one, and say how far the result is from the
 /// ensemble; or compare rules.
@@ -72,63 +75,6 @@ pub struct Merge {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
-}
-
-/// Which state of a run's model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum State {
-    /// The best epoch.
-    Best,
-    /// The last epoch.
-    Last,
-}
-
-impl State {
-    /// The folder of its adapter in a run.
-    pub(super) fn adapter(self) -> &'static str {
-        match self {
-            Self::Best => "adapter/best",
-            Self::Last => "adapter/last",
-        }
-    }
-}
-
-/// What became of a rule.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Outcome {
-    Merged(Box<Report>),
-    Refused {
-        runs: Vec<PathBuf>,
-        merging: Merging,
-        refused: String,
-    },
-}
-
-/// `merge.json`.
-#[derive(Clone, Debug, Serialize)]
-struct Report {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    out: Option<PathBuf>,
-    runs: Vec<PathBuf>,
-    /// The `[merging]` table.
-    merging: Merging,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    found: Vec<Found>,
-    /// What data a rule has seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    gathered: Option<Part>,
-    /// On the development split.
-    #[serde(flatten)]
-    comparison: Comparison,
-}
-
-/// Rows of the training split.
-#[derive(Clone, Copy, Debug, Serialize)]
-struct Part {
-    rows: usize,
-    /// Whether the runs were trained on them.
-    trained_on: bool,
 }
 
 /// The runs, opened.
@@ -389,98 +335,4 @@ fn one_description<'a>(all: impl Iterator<Item = &'a AdapterConfig>) -> Result<A
         "the runs' adapters differ in their pooling, labels or longest input"
     );
     Ok(first)
-}
-
-impl Report {
-    fn say(&self) -> Result<()> {
-        let out = (self.out.as_ref()).map(|out| format!(" -> {}", out.display()));
-        say!(
-            "{}, merged by `{}`{}",
-            what(&self.runs, &self.comparison),
-            self.merging.rule,
-            out.unwrap_or_default()
-        )?;
-        self.say_data()?;
-        comparison(&self.comparison)
-    }
-
-    /// What data the rule has seen, and what it found.
-    fn say_data(&self) -> Result<()> {
-        if let Some(part) = self.gathered {
-            let note = if part.trained_on {
-                "the runs were trained on them; input.kept_for_merging keeps some"
-            } else {
-                "kept from training"
-            };
-            say!(
-                "  looked at {} rows of the training split ({note})",
-                part.rows
-            )?;
-        }
-        for found in &self.found {
-            say!("  found {}", serde_json::to_string(found)?)?;
-        }
-        Ok(())
-    }
-}
-
-fn what(runs: &[PathBuf], found: &Comparison) -> String {
-    match runs {
-        [run] => format!("{} experts of {}", found.experts.len(), run.display()),
-        _ => format!("{} runs", runs.len()),
-    }
-}
-
-/// Rules beside each other, in a few lines each.
-fn say_all(outcomes: &[Outcome]) -> Result<()> {
-    for outcome in outcomes {
-        match outcome {
-            Outcome::Merged(report) => {
-                let found = &report.comparison;
-                say!(
-                    "{}\n  {}\n  of the ensemble ({}): {}",
-                    report.merging.rule,
-                    show::metrics(&found.merged),
-                    show::metrics(&found.ensemble),
-                    distance(&found.distance)
-                )?;
-                report.say_data()?;
-            }
-            Outcome::Refused {
-                merging, refused, ..
-            } => say!("{}\n  refused: {refused}", merging.rule)?,
-        }
-    }
-    Ok(())
-}
-
-fn distance(distance: &Distance) -> String {
-    let agreement = distance.agreement.map(|a| format!("; agreement {a:.4}"));
-    format!(
-        "logits differ by {:.4} (root mean square), {:.4} at most{}",
-        distance.logits,
-        distance.largest,
-        agreement.unwrap_or_default()
-    )
-}
-
-/// A comparison in a few lines.
-pub(super) fn comparison(found: &Comparison) -> Result<()> {
-    let scores = |name: &str, metrics: &Metrics| say!("  {name:<10} {}", show::metrics(metrics));
-    scores("merged", &found.merged)?;
-    scores("ensemble", &found.ensemble)?;
-    for (i, metrics) in found.experts.iter().enumerate() {
-        scores(&format!("expert {i}"), metrics)?;
-    }
-    say!(
-        "  of the ensemble, over {} answers: {}; variance of the experts' logits {:.3e}",
-        found.answers,
-        distance(&found.distance),
-        found.expert_variance
-    )?;
-    if let Some((metrics, from)) = &found.routed {
-        scores("routed", metrics)?;
-        say!("  of the model as its policy runs it: {}", distance(from))?;
-    }
-    Ok(())
 }
