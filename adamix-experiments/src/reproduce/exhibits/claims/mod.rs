@@ -1,209 +1,30 @@
 //! The paper's claims, one by one: did they hold here, with the test and its power.
 
+mod list;
+
 use anyhow::Result;
 
-use super::{table1, table2, table3, table5, table6, table7, table8, table9, table11, table14};
+use super::{table1, table7};
 use crate::report::document::{Cell, Document, Heading, Line, Origin};
 use crate::report::published::PublishedTable;
 use crate::reproduce::columns::columns;
 use crate::reproduce::exhibit::Exhibit;
-use crate::reproduce::grid::Grid;
 use crate::reproduce::methods;
 use crate::reproduce::profile::Profile;
-use crate::reproduce::view::{Reading, View};
-use crate::reproduce::want::{Mode, Want};
+use crate::reproduce::view::View;
+use crate::reproduce::want::Want;
 use crate::statistics::{Comparison, holm};
+use list::{CLAIMS, Claim, Says, Side};
 
 /// The claims.
 #[derive(Clone, Copy, Debug)]
 pub struct Claims;
 
-/// A claim about two rows, on every task of a table.
-struct Claim {
-    /// In words.
-    words: &'static str,
-    /// What it says of them.
-    says: Says,
-    /// The table whose tasks and settings count.
-    grid: Grid,
-    /// A row, or AdaMix in a mode.
-    first: Side,
-    /// The same.
-    second: Side,
-}
-
-/// What a claim says of its first row and its second.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Says {
-    /// The first is better.
-    Better,
-    /// They differ by less than [`MARGIN`].
-    Alike,
-}
-
 /// What counts as alike, on the scale of the scores: a point of a hundred.
 const MARGIN: f64 = 0.01;
 
-/// One side of a comparison: a row, and how it is read.
-#[derive(Clone, Copy)]
-struct Side(&'static str, Reading);
-
 /// The level of every test.
 const LEVEL: f64 = 0.05;
-
-const OWN: Reading = Reading::Own;
-
-const CLAIMS: [Claim; 23] = [
-    claim(
-        "AdaMix is better than full fine-tuning",
-        table1::EXHIBIT,
-        "adamix",
-        "full",
-    ),
-    claim(
-        "AdaMix is better than one adapter of its size",
-        table1::EXHIBIT,
-        "adamix",
-        "adapter",
-    ),
-    claim(
-        "AdaMix is better than LoRA",
-        table1::EXHIBIT,
-        "adamix",
-        "lora",
-    ),
-    claim(
-        "AdaMix is better than a Pfeiffer adapter",
-        table1::EXHIBIT,
-        "adamix",
-        "pfeiffer-0.8m",
-    ),
-    claim(
-        "AdaMix is better than a Houlsby adapter",
-        table1::EXHIBIT,
-        "adamix",
-        "houlsby-0.8m",
-    ),
-    claim(
-        "BERT: AdaMix is better than full fine-tuning",
-        table2::EXHIBIT,
-        "adamix",
-        "full",
-    ),
-    claim(
-        "BERT: AdaMix is better than UniPELT (APL)",
-        table2::EXHIBIT,
-        "adamix",
-        "unipelt-apl",
-    ),
-    claim(
-        "BERT: AdaMix is better than BitFit",
-        table2::EXHIBIT,
-        "adamix",
-        "bitfit",
-    ),
-    claim(
-        "BERT: AdaMix is better than prefix-tuning",
-        table2::EXHIBIT,
-        "adamix",
-        "prefix",
-    ),
-    mode("Merging is better than random routing", Mode::Random),
-    mode(
-        "Merging is better than always the first module",
-        Mode::Fixed,
-    ),
-    mode("Merging is better than the ensemble", Mode::Ensemble),
-    claim(
-        "Consistency helps",
-        table8::EXHIBIT,
-        "adamix",
-        "no-consistency",
-    ),
-    claim("Sharing helps", table8::EXHIBIT, "adamix", "no-sharing"),
-    claim(
-        "Four modules are better than two",
-        table9::EXHIBIT,
-        "m4",
-        "m2",
-    ),
-    claim(
-        "Four modules are better than eight",
-        table9::EXHIBIT,
-        "m4",
-        "m8",
-    ),
-    Claim {
-        says: Says::Alike,
-        ..claim(
-            "Sharing up or down is alike (within a point)",
-            table11::EXHIBIT,
-            "share-up",
-            "share-down",
-        )
-    },
-    claim(
-        "Few-shot: AdaMix is better than full prompt-based fine-tuning",
-        table6::GRID,
-        "adamix",
-        "full",
-    ),
-    claim(
-        "Few-shot: AdaMix is better than the LiST adapter",
-        table6::GRID,
-        "adamix",
-        "list",
-    ),
-    claim(
-        "E2E: AdaMix of LoRA is better than LoRA",
-        table3::EXHIBIT,
-        "adamix-lora",
-        "lora",
-    ),
-    claim(
-        "E2E: AdaMix of LoRA is better than full fine-tuning",
-        table3::EXHIBIT,
-        "adamix-lora",
-        "full",
-    ),
-    claim(
-        "WebNLG: AdaMix of LoRA is better than LoRA",
-        table5::EXHIBIT,
-        "adamix-lora",
-        "lora",
-    ),
-    claim(
-        "WebNLG: AdaMix of LoRA is better than full fine-tuning",
-        table5::EXHIBIT,
-        "adamix-lora",
-        "full",
-    ),
-];
-
-const fn claim(
-    words: &'static str,
-    grid: Grid,
-    first: &'static str,
-    second: &'static str,
-) -> Claim {
-    Claim {
-        words,
-        says: Says::Better,
-        grid,
-        first: Side(first, OWN),
-        second: Side(second, OWN),
-    }
-}
-
-const fn mode(words: &'static str, mode: Mode) -> Claim {
-    Claim {
-        words,
-        says: Says::Better,
-        grid: table14::EXHIBIT,
-        first: Side("adamix", OWN),
-        second: Side("adamix", Reading::In(mode)),
-    }
-}
 
 /// A claim on a task.
 struct Tested {
@@ -218,18 +39,6 @@ struct Tested {
 }
 
 impl Claim {
-    /// The row in which a mode's numbers are published.
-    fn published(side: Side) -> &'static str {
-        match side.1 {
-            Reading::Own => side.0,
-            Reading::In(mode) => mode.name(),
-        }
-    }
-
-    fn is_of_modes(&self) -> bool {
-        self.second.1 != OWN
-    }
-
     /// The published difference.
     fn paper(&self, table: &PublishedTable, column: &str) -> Option<f64> {
         let cell = |side| table.cell(Self::published(side), column);
