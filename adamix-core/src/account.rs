@@ -9,9 +9,6 @@ use crate::parameter::ParameterInfo;
 /// The path segment that marks a parameter of a mixture.
 pub const MARK: &str = ".adamix.";
 
-/// What follows a site's name in the path of a parameter that its routing policy learns.
-const ROUTER: &str = ".adamix.router.";
-
 /// Parameter counts of an adapted model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Account {
@@ -40,7 +37,7 @@ impl Account {
         let mut sides: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for info in parameters {
             account.trained += if info.trainable { info.count() } else { 0 };
-            if info.name.contains(ROUTER) {
+            if is_router(&info.name) {
                 account.router += info.count();
             } else if let Some(side) = side(&info.name) {
                 let (experts, count) = sides.entry(side).or_default();
@@ -84,6 +81,13 @@ impl Account {
     pub fn served(&self) -> usize {
         self.backbone + self.merged + self.head
     }
+}
+
+/// Whether a routing policy learns a parameter: `<site>.adamix.router.*`, with the part's name before it where a site has
+/// named parts.
+fn is_router(name: &str) -> bool {
+    let own = name.split_once(MARK).map(|(_, own)| own);
+    own.is_some_and(|own| own.split('.').any(|segment| segment == "router"))
 }
 
 /// `<site>.adamix.<side>` of an adaptation parameter, with the part's name before the side where a site
@@ -154,10 +158,16 @@ mod tests {
             let name = format!("h.0.attn.c_attn.adamix.{part}.up.0.weight");
             parameters.push(info(&name, &[8, 2]));
         }
+        // The first part has the router of both.
+        for map in ["gate", "threshold"] {
+            let name = format!("h.0.attn.c_attn.adamix.q.router.{map}.weight");
+            parameters.push(info(&name, &[3, 8]));
+        }
         let account = Account::new(&parameters, |_| false);
         assert_eq!(
             (account.experts, account.shared, account.merged),
             (96, 32, 64)
         );
+        assert_eq!(account.router, 48);
     }
 }

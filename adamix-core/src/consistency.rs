@@ -32,7 +32,8 @@ pub fn symmetric_kl(first: Tensor<2>, second: Tensor<2>, detach: bool) -> Tensor
 fn kl(target: Tensor<2>, pulled: Tensor<2>, detach: bool) -> Tensor<1> {
     let batch = target.dims()[0] as f64;
     let target = if detach { target.detach() } else { target };
-    (target.clone().exp() * (target - pulled)).sum() / batch
+    // Row by row first: a backend may add a long tensor in the order in which its threads end.
+    (target.clone().exp() * (target - pulled)).sum_dim(1).sum() / batch
 }
 
 /// The mean squared distance of two outputs of a regression.

@@ -31,8 +31,14 @@ pub fn mean_logits(paths: Vec<Tensor<2>>) -> Tensor<2> {
 /// # Panics
 /// If there is no path.
 pub fn mean_log_probabilities(paths: Vec<Tensor<2>>) -> Tensor<2> {
-    let probabilities = paths.into_iter().map(|p| log_softmax(p, 1).exp());
-    mean_logits(probabilities.collect()).log()
+    let count = paths.len() as f64;
+    let logs: Vec<Tensor<2>> = paths.into_iter().map(|p| log_softmax(p, 1)).collect();
+    // From the largest of each class: a probability that all paths find too small for a float has a logarithm.
+    let largest = logs.iter().cloned().reduce(|a, b| a.max_pair(b));
+    let largest = largest.expect("an ensemble has at least one path");
+    let shares = logs.into_iter().map(|log| (log - largest.clone()).exp());
+    let sum = shares.reduce(|a, b| a + b).expect("at least one path");
+    (sum / count).log() + largest
 }
 
 /// How uncertain several paths are about each example, in nats.
@@ -108,5 +114,14 @@ mod tests {
         let found = uncertainty(&[path(200.0), path(-200.0)]);
         let information = found.mutual_information.into_scalar::<f32>();
         assert!((information - 2f32.ln()).abs() < 1e-5, "{information}");
+        let mean = mean_log_probabilities(vec![path(200.0), path(100.0)]);
+        let mean: Vec<f32> = mean.into_data().try_to_vec().unwrap();
+        // The mean of e^-200 and e^-100.
+        let second = -100.0 - 2f32.ln();
+        assert!(
+            mean[0].abs() < 1e-5 && (mean[1] - second).abs() < 1e-3,
+            "{mean:?}"
+        );
+        assert!((mean[2] - (second - 200.0)).abs() < 1e-3, "{mean:?}");
     }
 }

@@ -91,16 +91,23 @@ pub fn global_norm(gradients: &NamedGradients) -> f64 {
     if gradients.is_empty() {
         return 0.0;
     }
-    let squares = gradients
-        .values()
-        .map(|g| g.clone().square().sum())
-        .collect();
+    let squares = gradients.values().flat_map(squares).collect();
     let squares: Vec<f32> = Tensor::cat(squares, 0)
         .into_data()
         .convert::<f32>()
         .try_into_vec()
         .expect("f32 values");
     squares.into_iter().map(f64::from).sum::<f64>().sqrt()
+}
+
+/// The sums of squares of a flat gradient's parts. They are of a fixed length, as a backend may add what is longer in
+/// the order in which its threads end.
+fn squares(gradient: &Tensor<1>) -> Vec<Tensor<1>> {
+    const LENGTH: usize = 1 << 21;
+    let count = gradient.dims()[0];
+    let starts = (0..count).step_by(LENGTH);
+    let part = |start| gradient.clone().narrow(0, start, LENGTH.min(count - start));
+    starts.map(|start| part(start).square().sum()).collect()
 }
 
 /// Scales all gradients so that their joint norm is at most `limit`, as `clip_grad_norm_` does.
@@ -385,5 +392,16 @@ mod tests {
         let model = optimizer.step(model, gradients, 0.1);
         assert_eq!(optimizer.moments().len(), 1);
         assert_eq!(value(&model, "second.weight"), 1.0);
+    }
+
+    #[test]
+    fn the_norm_of_a_long_gradient_is_added_in_parts() {
+        let device = Device::flex();
+        let count = (1 << 22) + 3;
+        let long = Tensor::<1>::ones([count], &device) * 2.0;
+        let short = Tensor::<1>::ones([5], &device);
+        let gradients = NamedGradients::from([("a".to_owned(), long), ("b".to_owned(), short)]);
+        let expected = (4.0 * count as f64 + 5.0).sqrt();
+        assert!((global_norm(&gradients) - expected).abs() < 1e-9);
     }
 }

@@ -48,13 +48,15 @@ pub(crate) fn records(text: &str, separator: char) -> Result<Vec<Record>, OpenQu
                 opened = line;
                 fresh = false;
             }
-            '\n' => {
+            '\n' | '\r' => {
+                if c == '\r' {
+                    chars.next_if_eq(&'\n');
+                }
                 end_record(&mut records, &mut fields, &mut field, start);
                 line += 1;
                 start = line;
                 fresh = true;
             }
-            '\r' if matches!(chars.peek(), Some('\n') | None) => {}
             c if c == separator => {
                 fields.push(std::mem::take(&mut field));
                 fresh = true;
@@ -101,5 +103,8 @@ mod tests {
             [record(1, ["a", "b, \"c\"\nd"]), record(4, ["5\" x", "y"])]
         );
         assert_eq!(records("a,b\nc,\"d\n", ','), Err(OpenQuote { line: 2 }));
+        let lines = records("a,b\rc,d\r\n\r\ne,f\r", ',').unwrap();
+        let lines: Vec<usize> = lines.iter().map(|record| record.line).collect();
+        assert_eq!(lines, [1, 2, 4]);
     }
 }

@@ -30,8 +30,11 @@ pub(crate) fn target(
     }
     let class = task.class_of(label);
     class.map(Target::Class).ok_or_else(|| {
-        let last = task.labels.len() - 1;
-        refuse(format!("{} (or 0 to {last})", task.labels.join(", ")))
+        let names = task.labels.join(", ");
+        refuse(match task.has_numbers_for_names() {
+            true => names,
+            false => format!("{names} (or 0 to {})", task.labels.len() - 1),
+        })
     })
 }
 

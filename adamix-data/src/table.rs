@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::delimited::{self, Record};
 use crate::error::DataError;
 use crate::example::{Example, Rows, Target};
 use crate::rows::{column, target};
@@ -147,32 +148,18 @@ impl TableSpec {
     }
 
     fn csv(&self, file: &TextFile) -> Result<Vec<RawRow>, DataError> {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(file.text.as_bytes());
-        let mut header: Option<(csv::StringRecord, [Option<usize>; 3])> = None;
-        let mut rows = Vec::new();
-        for record in reader.records() {
-            // The text is UTF-8 already, so only malformed quoting could end here.
-            let record = record.map_err(|error| {
-                let line = error.position().map_or(1, |p| p.line() as usize);
-                file.row(line, format!("not CSV: {error}"))
-            })?;
-            let line = record.position().map_or(1, |p| p.line() as usize);
-            match &header {
-                None => {
-                    let places = self.places(&record.iter().collect::<Vec<_>>())?;
-                    header = Some((record, places));
-                }
-                Some((header, places)) => {
-                    let header: Vec<&str> = header.iter().collect();
-                    let cells: Vec<&str> = record.iter().collect();
-                    rows.push(self.row(file, &header, &cells, places, line)?);
-                }
-            }
-        }
-        Ok(rows)
+        let records = delimited::records(&file.text, ',')
+            .map_err(|open| file.row(open.line, format!("not CSV: {open}")))?;
+        let Some((header, rows)) = records.split_first() else {
+            return Ok(Vec::new());
+        };
+        let header: Vec<&str> = header.fields.iter().map(String::as_str).collect();
+        let places = self.places(&header)?;
+        let row = |record: &Record| {
+            let cells: Vec<&str> = record.fields.iter().map(String::as_str).collect();
+            self.row(file, &header, &cells, &places, record.line)
+        };
+        rows.iter().map(row).collect()
     }
 
     fn jsonl(&self, file: &TextFile) -> Result<Vec<RawRow>, DataError> {
@@ -367,6 +354,16 @@ mod tests {
                 "e.csv",
                 "text,topic\n\"a\nb\",sport\nc,sport,d\n",
                 "e.csv:4: 3 cells under 2 columns",
+            ),
+            (
+                "e.csv",
+                "text,topic\r\n\r\nx,art\r\n",
+                "e.csv:3: unknown label `art`",
+            ),
+            (
+                "e.csv",
+                "text,topic\nx,sport\n\"y,world\nz,sport\n",
+                "e.csv:3: not CSV: a quotation mark opens a field here and is never closed",
             ),
             ("e.csv", "", "e.csv: the file has no rows"),
             ("e.tsv", "text\ttopic\n", "e.tsv: the file has no rows"),

@@ -133,11 +133,18 @@ impl Task {
         self.labels.len().max(1)
     }
 
-    /// The class of a label as written in a file: its name, or its number in class order.
+    /// The class of a label as written in a file: its name, or its number in class order where no class has a number
+    /// for a name.
     pub fn class_of(&self, label: &str) -> Option<u32> {
         let named = self.labels.iter().position(|l| l == label);
-        let index = named.or_else(|| label.parse().ok().filter(|&i| i < self.labels.len()));
+        let numbered = || label.parse().ok().filter(|&i| i < self.labels.len());
+        let index = named.or_else(|| numbered().filter(|_| !self.has_numbers_for_names()));
         index.map(|i| i as u32)
+    }
+
+    /// Whether a class is called by a number, so that a number in a file is a name or a fault.
+    pub(crate) fn has_numbers_for_names(&self) -> bool {
+        self.labels.iter().any(|label| label.parse::<f64>().is_ok())
     }
 }
 

@@ -36,7 +36,13 @@ fn check(scores: &Scores, names: &[&str], expected: &[&str], what: &str) {
             Some(value) => assert_eq!(&format!("{value:.4}"), expected, "{what}: {name}"),
             None => {
                 assert_eq!(*name, "METEOR", "{what}: {:?}", scores.notes);
-                assert!(!scores.notes.is_empty());
+                let missing =
+                    |note: &&String| note.contains("needs its official data, which is not in");
+                assert!(
+                    scores.notes.iter().any(|note| missing(&note)),
+                    "{:?}",
+                    scores.notes
+                );
                 eprintln!("METEOR of {what} not compared: {}", scores.notes[0]);
             }
         }

@@ -163,6 +163,27 @@ impl LowRank {
         mixture::run(&self.down, &self.up, context.drop(x), &decision, between)
     }
 
+    /// What the two projections of an expert read, the constant factor of the update left out.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, tokens, input]`
+    /// - `mask`: `[batch, tokens]`
+    /// - outputs: `[batch, tokens, input]`, `[batch, tokens, rank]`
+    pub(super) fn inputs(
+        &self,
+        x: Tensor<3>,
+        mask: Option<&Tensor<2>>,
+        expert: usize,
+    ) -> [Tensor<3>; 2] {
+        let down = &self.down.experts[expert.min(self.down.len() - 1)];
+        let inner = down.forward(x.clone());
+        let inner = match &self.gate {
+            Some(map) => inner * gate(map, x.clone(), mask),
+            None => inner,
+        };
+        [x, inner]
+    }
+
     /// The single module that `rule` makes of both banks; `module` is this mixture's path. Most rules merge
     /// factors, not products.
     ///

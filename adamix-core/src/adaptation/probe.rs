@@ -50,19 +50,22 @@ impl Adaptation {
         banks.into_iter().map(|bank| &bank.experts[0]).collect()
     }
 
-    /// What the down and the up projection of an expert read where the module reads `x`; `None` for a module
-    /// that is no pair of projections.
+    /// What the down and the up projection of an expert read where the module reads `x`, up to a factor that is the same
+    /// everywhere; `None` for a module that is no pair of projections.
     ///
     /// # Shapes
     /// - `x`: `[batch, tokens, in]`
+    /// - `mask`: `[batch, tokens]`, 1 for a token and 0 for padding; `None` without padding
     /// - outputs: `[batch, tokens, in]`, `[batch, tokens, bottleneck]`
-    pub fn inputs(&self, x: Tensor<3>, expert: usize) -> Option<[Tensor<3>; 2]> {
+    pub fn inputs(
+        &self,
+        x: Tensor<3>,
+        mask: Option<&Tensor<2>>,
+        expert: usize,
+    ) -> Option<[Tensor<3>; 2]> {
         match self {
             Self::Bottleneck(module) => Some(module.inputs(x, expert)),
-            Self::LowRank(module) => {
-                let down = &module.down.experts[expert.min(module.down.len() - 1)];
-                Some([x.clone(), down.forward(x)])
-            }
+            Self::LowRank(module) => Some(module.inputs(x, mask, expert)),
             Self::Scale(_) | Self::Prefix(_) | Self::VirtualTokens(_) => None,
         }
     }
@@ -71,9 +74,18 @@ impl Adaptation {
     ///
     /// # Shapes
     /// - `x`: `[batch, tokens, in]`
+    /// - `mask`: `[batch, tokens]`, 1 for a token and 0 for padding; `None` without padding
     /// - output: `[batch, tokens, out]`
-    pub fn update(&self, x: Tensor<3>, decision: &Decision) -> Option<Tensor<3>> {
-        let context = Context::new(decision);
+    pub fn update(
+        &self,
+        x: Tensor<3>,
+        mask: Option<&Tensor<2>>,
+        decision: &Decision,
+    ) -> Option<Tensor<3>> {
+        let context = Context {
+            mask: mask.cloned(),
+            ..Context::new(decision)
+        };
         match self {
             Self::Bottleneck(module) => Some(module.branch(x, &context)),
             Self::LowRank(module) => Some(module.forward(x, &context)),
@@ -193,9 +205,9 @@ mod tests {
             for config in configs {
                 let mixture = mixture(&config);
                 let mean = Decision::mixed(weights.clone(), Mix::Outputs);
-                let mean = mixture.update(input(), &mean).unwrap();
+                let mean = mixture.update(input(), None, &mean).unwrap();
                 let merged = mixture.merged(&Uniform {}, "adamix").unwrap();
-                let merged = merged.update(input(), &Decision::SINGLE).unwrap();
+                let merged = merged.update(input(), None, &Decision::SINGLE).unwrap();
                 let far = largest_difference(mean, merged);
                 assert_eq!(far < 1e-4, mixture.exactness().exact, "{config:?} {far}");
                 assert!(!(1e-4..=1e-2).contains(&far), "{config:?} {far}");
@@ -221,11 +233,11 @@ mod tests {
             let both = Adaptation::together(&[&one, &other]).unwrap();
             assert_eq!(both.counts(), (2, 2));
             for (i, module) in [&one, &other].into_iter().enumerate() {
-                let alone = module.update(input(), &Decision::SINGLE).unwrap();
-                let expert = both.update(input(), &Decision::one(i, i)).unwrap();
+                let alone = module.update(input(), None, &Decision::SINGLE).unwrap();
+                let expert = both.update(input(), None, &Decision::one(i, i)).unwrap();
                 assert_eq!(values(alone.clone()), values(expert));
                 let taken = both.merged(&Weighted::subset(&[i], 2), "").unwrap();
-                let taken = taken.update(input(), &Decision::SINGLE).unwrap();
+                let taken = taken.update(input(), None, &Decision::SINGLE).unwrap();
                 assert!(largest_difference(taken, alone) < 1e-6);
             }
             assert!(Adaptation::together(&[&one, &both]).is_none());
@@ -251,13 +263,40 @@ mod tests {
             .with_experts(3)
             .with_share(Share::None);
         let mixture = mixture(&AdaptationConfig::Bottleneck(config));
-        let [below, inner] = mixture.inputs(input(), 1).unwrap();
+        let [below, inner] = mixture.inputs(input(), None, 1).unwrap();
         assert_eq!(values(below), values(input()));
         let Adaptation::Bottleneck(module) = &mixture else {
             unreachable!()
         };
         let out = module.up.experts[1].forward(inner);
-        let expected = mixture.update(input(), &Decision::one(1, 1)).unwrap();
+        let expected = mixture.update(input(), None, &Decision::one(1, 1)).unwrap();
         assert!(largest_difference(out, expected) < 1e-6);
+    }
+
+    #[test]
+    fn the_gate_of_a_low_rank_update_opens_by_example_and_not_by_padding() {
+        let config = LowRankConfig::new(2)
+            .with_experts(2)
+            .with_share(Share::None);
+        let mixture = mixture(&AdaptationConfig::LowRank(
+            config.with_equal_start(false).with_gate(true),
+        ));
+        let Adaptation::LowRank(module) = &mixture else {
+            unreachable!()
+        };
+        let x = input();
+        let [batch, tokens, _] = x.dims();
+        let mask = Tensor::<2>::ones([batch, tokens], &x.device());
+        let mask = mask.slice_fill([0..1, 1..tokens], 0.0);
+        let decision = Decision::one(1, 1);
+        let [_, inner] = mixture.inputs(x.clone(), Some(&mask), 1).unwrap();
+        let out = module.up.experts[1].forward(inner);
+        let expected = (mixture.update(x.clone(), Some(&mask), &decision)).unwrap();
+        assert!(largest_difference(out, expected.clone()) < 1e-6);
+        let whole = mixture.update(x, None, &decision).unwrap();
+        assert!(
+            largest_difference(whole, expected) > 1e-4,
+            "the mask counts"
+        );
     }
 }

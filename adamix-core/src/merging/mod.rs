@@ -138,6 +138,9 @@ pub enum MergeError {
     /// A linear system without a solution.
     #[error("the inputs gathered at `{0}` do not determine a projection; gather more rows")]
     Singular(String),
+    /// A projection holds what is no number.
+    #[error("`{0}` holds a value that is not finite; its training went wrong")]
+    NotFinite(String),
 }
 
 fn parsed<R: MergeRule + DeserializeOwned + 'static>(

@@ -375,6 +375,49 @@ fn rules_refuse_what_they_cannot_merge() {
 }
 
 #[test]
+fn biases_of_linear_modules_outlive_the_product() {
+    let key = Key::new(4);
+    let (down, up) = (
+        experts(3, [4, 2], true, key),
+        experts(3, [2, 4], true, key.fold(9)),
+    );
+    let x = Tensor::<2>::from_data(
+        TensorData::new(vec![0.3f32, -1.0, 2.0, 0.7], [1, 4]),
+        &Device::flex(),
+    );
+    let run = |down: &Linear, up: &Linear| {
+        let x = x.clone().unsqueeze::<3>();
+        up.forward(down.forward(x))
+    };
+    // Of rank 4 the products of three experts of rank 2 lose nothing.
+    let [a, b] = Product { rank: 4 }.merge_pair(&pair(&down, &up)).unwrap();
+    let merged = values(run(&a, &b));
+    let mean = (0..3)
+        .map(|i| run(&down[i], &up[i]))
+        .reduce(|a, b| a + b)
+        .unwrap()
+        / 3.0;
+    assert!(close(&merged, &values(mean), 1e-4), "{merged:?}");
+    assert!(a.bias.is_some() && b.bias.is_some());
+}
+
+#[test]
+fn a_product_of_what_is_no_number_is_refused() {
+    let key = Key::new(5);
+    let (mut down, up) = (
+        experts(2, [4, 3], false, key),
+        experts(2, [3, 4], false, key),
+    );
+    let mut weight = down[1].weight_values();
+    weight[5] = f32::NAN;
+    down[1] = down[1].with_values([4, 3], weight, None);
+    let error = Product::default()
+        .merge_pair(&pair(&down, &up))
+        .unwrap_err();
+    assert!(error.to_string().contains("not finite"), "{error}");
+}
+
+#[test]
 fn other_rules_for_some_places() {
     let key = Key::new(1);
     let (down, up) = (experts(2, [4, 2], true, key), experts(2, [2, 4], true, key));

@@ -1,4 +1,5 @@
-//! LM-BFF's protocol: K rows of each class, drawn from the training rows.
+//! The training rows of LM-BFF's protocol: K of each class. Its K development rows are not drawn: with
+//! `evaluation.after = "last"` nothing is selected on any.
 
 use adamix_keys::Key;
 

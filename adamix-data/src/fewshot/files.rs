@@ -1,4 +1,4 @@
-//! LiST's split files: `<task>/30-<n>/train.*`, and `test.*` or the smaller `test_clue.*`.
+//! LiST's split files: `<task>/30-<n>/train.*`, and `test.*` (MNLI: `test_matched.tsv`) or the smaller `test_clue.*`.
 
 use std::path::{Path, PathBuf};
 
@@ -22,8 +22,8 @@ struct Layout {
     commas: bool,
     /// The training file: first text, second text, label, and whether there is a heading.
     train: Columns,
-    /// The full test file.
-    test: Columns,
+    /// The full test file: its name without extension, and its columns.
+    test: (&'static str, Columns),
     /// The small test file.
     small: Columns,
 }
@@ -37,7 +37,7 @@ fn layout(task: &str) -> Option<Layout> {
         folder,
         commas,
         train,
-        test,
+        test: ("test", test),
         small,
     };
     let single = (0, None, 1, false);
@@ -45,13 +45,14 @@ fn layout(task: &str) -> Option<Layout> {
     let pair = (1, Some(2), 3, true);
     let questions = (3, Some(4), 5, true);
     match task {
-        "mnli" => Some(layout(
-            "MNLI",
-            false,
-            (2, Some(3), 4, false),
-            (2, Some(3), 4, false),
-            (1, Some(2), 4, true),
-        )),
+        "mnli" => Some(Layout {
+            folder: "MNLI",
+            commas: false,
+            train: (2, Some(3), 4, false),
+            // GLUE's own development set, whose last column is the label.
+            test: ("test_matched", (8, Some(9), 15, true)),
+            small: (1, Some(2), 4, true),
+        }),
         "qqp" => Some(layout("QQP", false, questions, questions, questions)),
         "rte" => Some(layout("RTE", false, pair, pair, pair)),
         "sst2" => Some(layout("SST-2", false, single, (0, None, 1, true), single)),
@@ -82,9 +83,10 @@ pub fn list_split(task: &Task, root: &Path, number: usize) -> Result<(Rows, Rows
     let extension = if layout.commas { "csv" } else { "tsv" };
     let file = |name: &str| folder.join(format!("{name}.{extension}"));
     let train = read(task, &file("train"), layout.commas, layout.train)?;
-    let full = file("test");
+    let (name, columns) = layout.test;
+    let full = file(name);
     let test = if full.is_file() {
-        read(task, &full, layout.commas, layout.test)?
+        read(task, &full, layout.commas, columns)?
     } else {
         read(task, &file("test_clue"), layout.commas, layout.small)?
     };
@@ -158,6 +160,28 @@ mod tests {
             ["1", r#"a " xxx " b , c"#]
         );
         assert_eq!(comma_cells("0,plain"), ["0", "plain"]);
+    }
+
+    #[test]
+    fn the_full_test_set_of_mnli_goes_before_the_small_one() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("MNLI/30-1");
+        std::fs::create_dir_all(&folder).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+        write("train.tsv", "0\tx\tA man.\tA woman.\tneutral\n");
+        write("test_clue.tsv", "i\ta\tb\tg\tl\n0\tsmall\ts\tg\tneutral\n");
+        let row = |first: &str, label: &str| {
+            let mut cells = vec!["-"; 16];
+            (cells[8], cells[9], cells[15]) = (first, "second", label);
+            cells.join("\t")
+        };
+        let full = [row("sentence1", "gold_label"), row("full", "contradiction")].join("\n");
+        write("test_matched.tsv", &full);
+        let task = Task::by_name("mnli").unwrap();
+        let (_, test) = list_split(task, root.path(), 1).unwrap();
+        let found = &test.examples[0];
+        assert_eq!((test.examples.len(), found.first.as_str()), (1, "full"));
+        assert_eq!(found.target.class(), task.class_of("contradiction"));
     }
 
     #[test]

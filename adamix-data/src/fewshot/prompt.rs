@@ -129,10 +129,10 @@ impl Prompt {
         }
     }
 
-    /// Encodes an example: opening token, pieces, closing token, at most `max_len` of them.
+    /// Encodes an example: opening token, pieces, closing token, at most `max_len` of them; the texts are cut.
     ///
     /// # Errors
-    /// If the vocabulary has no mask, or a text holds the mask token itself.
+    /// If the vocabulary has no mask, a text holds the mask token itself, or the template alone is longer.
     pub fn encode(
         &self,
         tokenizer: &Tokenizer,
@@ -156,7 +156,12 @@ impl Prompt {
                 .filter(|(text, ids)| *text && !ids.is_empty());
             // The longest, of equals the last.
             let Some((_, longest)) = texts.max_by_key(|(_, ids)| ids.len()) else {
-                break;
+                return Err(DataError::Task {
+                    name: "prompt".into(),
+                    message: format!(
+                        "its words alone are longer than {max_len} tokens; raise `input.max_length` or shorten the template"
+                    ),
+                });
             };
             longest.pop();
             excess -= 1;

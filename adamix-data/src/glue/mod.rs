@@ -3,6 +3,7 @@
 
 mod msr;
 mod parquet;
+mod shards;
 mod tsv;
 
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ pub fn load(task: &Task, folder: &Path, split: Split) -> Result<Rows, DataError>
     let mut places = vec![folder.to_path_buf()];
     places.extend(task.folders.iter().map(|name| folder.join(name)));
     for place in places.iter().filter(|place| place.is_dir()) {
-        let shards = parquet_shards(place, split)?;
+        let shards = shards::find(place, parquet_stems(split))?;
         if !shards.is_empty() {
             return parquet::read(task, &shards, split);
         }
@@ -90,25 +91,4 @@ fn parquet_stems(split: Split) -> &'static [&'static str] {
         // The diagnostic configuration has one split, named `test`.
         Split::Diagnostic => &["test"],
     }
-}
-
-/// The shards `<stem>-00000-of-00002.parquet` (or one `<stem>.parquet`) of a split, in order.
-fn parquet_shards(folder: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|source| io(folder, source))? {
-        let path = entry.map_err(|source| io(folder, source))?.path();
-        let name = path
-            .file_name()
-            .and_then(|n| n.to_str())
-            .unwrap_or_default();
-        let belongs = name.strip_suffix(".parquet").is_some_and(|name| {
-            let stem = name.split_once('-').map_or(name, |(stem, _)| stem);
-            parquet_stems(split).contains(&stem)
-        });
-        if belongs && path.is_file() {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }

@@ -32,6 +32,19 @@ const FILES: [&str; 5] = [
     "merges.txt",
 ];
 
+/// An older file for the names of special tokens.
+const SPECIAL_TOKENS: &str = "special_tokens_map.json";
+
+/// The roles of special tokens that are read.
+const ROLES: [&str; 6] = [
+    "pad_token",
+    "cls_token",
+    "sep_token",
+    "mask_token",
+    "eos_token",
+    "bos_token",
+];
+
 /// Opens the tokenizer of a folder.
 pub(super) fn open(folder: &Path) -> Result<Tokenizer, DataError> {
     let file = |name: &str| {
@@ -90,7 +103,7 @@ pub(super) fn open(folder: &Path) -> Result<Tokenizer, DataError> {
     Ok(Tokenizer {
         inner,
         folder: folder.into(),
-        hash: hash(folder)?,
+        hash: hash(folder, &config)?,
         pad_id,
         cls_id,
         sep_id,
@@ -100,10 +113,12 @@ pub(super) fn open(folder: &Path) -> Result<Tokenizer, DataError> {
     })
 }
 
-/// The hash of the names and contents of a folder's tokenizer files.
-fn hash(folder: &Path) -> Result<blake3::Hash, DataError> {
+/// The hash of the names and contents of a folder's tokenizer files; `special_tokens_map.json` counts only where it says
+/// what no other file does.
+fn hash(folder: &Path, config: &Config) -> Result<blake3::Hash, DataError> {
     let mut hasher = blake3::Hasher::new();
-    for name in FILES {
+    let map = config.map_decides().then_some(SPECIAL_TOKENS);
+    for name in FILES.into_iter().chain(map) {
         let path = folder.join(name);
         if path.is_file() {
             let bytes = bounded(&path)?;
@@ -229,20 +244,30 @@ fn add_special(inner: &mut Inner, names: &[&str], path: &Path) -> Result<(), Dat
     Ok(())
 }
 
-/// `tokenizer_config.json` and `special_tokens_map.json`, either of which may be absent.
-struct Config(Vec<Value>);
+/// `tokenizer_config.json` and `special_tokens_map.json`; an absent one says nothing.
+struct Config([Value; 2]);
 
 impl Config {
     fn read(folder: &Path) -> Result<Self, DataError> {
-        let mut files = Vec::new();
-        for name in ["tokenizer_config.json", "special_tokens_map.json"] {
+        let read = |name: &str| {
             let path = folder.join(name);
-            if path.is_file() {
-                let value = serde_json::from_slice(&bounded(&path)?);
-                files.push(value.map_err(|e| broken(&path, e.to_string()))?);
+            if !path.is_file() {
+                return Ok(Value::Null);
             }
-        }
-        Ok(Self(files))
+            let value = serde_json::from_slice(&bounded(&path)?);
+            value.map_err(|e| broken(&path, e.to_string()))
+        };
+        Ok(Self([
+            read("tokenizer_config.json")?,
+            read(SPECIAL_TOKENS)?,
+        ]))
+    }
+
+    /// Whether the older file names a token for which the other has none.
+    fn map_decides(&self) -> bool {
+        let [config, map] = &self.0;
+        let decides = |role: &&str| config.get(*role).is_none() && map.get(*role).is_some();
+        ROLES.iter().any(|role| decides(&role))
     }
 
     /// The token of a role, written as a string or as an object with its content.

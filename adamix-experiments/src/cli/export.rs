@@ -204,7 +204,13 @@ impl Export {
             .keys()
             .filter(|name| !name.contains(MARK))
             .collect();
-        let parameters = parameter::export(&model, |info| replaced.contains(&info.name));
+        // Python's `peft` looks for the whole head in the folder of a classifier.
+        let classifies = facts.setting.task_type == "SEQ_CLS" && self.to == Format::Peft;
+        let is_kept = |name: &String| {
+            replaced.contains(name) || (classifies && name.starts_with("classifier."))
+        };
+        let parameters = parameter::export(&model, |info| is_kept(&info.name));
+        let kept = parameters.clone();
         let adapter = portable(&model, parameters);
         let holds = match self.to {
             Format::Transformers => {
@@ -217,7 +223,13 @@ impl Export {
             }
             Format::Peft => {
                 // As it was read: the model has some of it folded in where it has no place for a module.
-                let adapter = stored.foreign().cloned().map_or(adapter, Ok);
+                let adapter = match stored.foreign().cloned() {
+                    Some(mut foreign) => {
+                        foreign.parameters.extend(kept);
+                        Ok(foreign)
+                    }
+                    None => adapter,
+                };
                 let asked = stored.config.as_ref().is_some_and(|c| c.prompt.is_some());
                 let refusal = match &adapter {
                     Ok(_) if asked => Some("a prompt asks it at the mask".to_owned()),
@@ -235,7 +247,7 @@ impl Export {
                 }
                 let config = self.describe(&model, stored, facts);
                 let tensors = parameter::export(&model, |info| {
-                    info.name.contains(MARK) || replaced.contains(&info.name)
+                    info.name.contains(MARK) || is_kept(&info.name)
                 });
                 let adapter = adapter.ok().filter(|_| refusal.is_none());
                 adapter::save_served(

@@ -144,7 +144,7 @@ impl Generate {
 
         let progress = show::progress();
         progress.set_length(prompts.len() as u64);
-        let decoding = Decoding::new(&config.generation, &base.tokenizer, key);
+        let decoding = Decoding::new(&config.generation, &base, key);
         let room = decoding.room(&model)?;
         let cut: Vec<usize> = (prompts.iter().enumerate())
             .filter(|(_, prompt)| prompt.len() > room)

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct FewShot {
     /// The number of a fixed split of LiST, below `data`: 30 training rows, and test rows to report on; 0 for none.
     pub split: usize,
-    /// LM-BFF's protocol: so many training rows of each class, drawn by the seed; 0 for all rows.
+    /// So many training rows of each class, drawn by the seed as in LM-BFF's protocol; 0 for all rows. That protocol
+    /// selects on as many further rows; here `evaluation.after = "last"` selects nothing.
     pub per_class: usize,
 }
 

@@ -63,7 +63,7 @@ impl RoutingPolicy for Reader {
         let mut grams = self.grams.lock().unwrap_or_else(PoisonError::into_inner);
         for held in self.held.iter().filter(|held| held.site == context.site) {
             let Some(x) = context.input else { continue };
-            let Some(inputs) = held.adaptation.inputs(x.clone(), self.expert) else {
+            let Some(inputs) = held.adaptation.inputs(x.clone(), context.mask, self.expert) else {
                 continue;
             };
             let (down, up) = held.adaptation.counts();

@@ -184,7 +184,8 @@ impl RoutingPolicy for Scale {
         let modules = self.mixtures.iter().zip(&self.merged);
         for (mixture, merged) in modules.filter(|(held, _)| held.site == context.site) {
             let Some(x) = context.input else { continue };
-            let update = |held: &Held, decision| held.adaptation.update(x.clone(), decision);
+            let update =
+                |held: &Held, decision| (held.adaptation).update(x.clone(), context.mask, decision);
             let (Some(mean), Some(one)) =
                 (update(mixture, &mean), update(merged, &Decision::SINGLE))
             else {

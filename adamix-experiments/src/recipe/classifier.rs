@@ -7,7 +7,7 @@ use adamix_data::Task;
 use adamix_keys::Key;
 use adamix_models::encoder::{
     Cloze, Encoder, EncoderConfig, Pooling, SequenceClassifier, SequenceClassifierConfig,
-    is_lm_head,
+    check_tied_head, is_lm_head,
 };
 use adamix_models::hub::adapter::{self, AdapterConfig};
 use adamix_models::hub::peft::Setting;
@@ -77,6 +77,7 @@ impl Base {
                 self.folder.display()
             );
         }
+        check_tied_head(encoder, &self.weights)?;
         let files = Source::files(&self.weights, device);
         let model = SequenceClassifier::cloze(encoder, backbone, &files, cloze);
         let model = model.with_context(|| {

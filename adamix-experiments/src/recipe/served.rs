@@ -1,9 +1,10 @@
 //! One frozen backbone, and the adapters of many tasks on it.
 
+use adamix_core::parameter;
 use adamix_keys::Key;
 use adamix_models::encoder::{Encoder, Pooling, SequenceClassifier, SequenceClassifierConfig};
 use adamix_models::hub::adapter::AdapterConfig;
-use adamix_models::hub::{Layout, Source, StoredAdapter};
+use adamix_models::hub::{HubError, Layout, Source, StoredAdapter};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 
@@ -79,6 +80,7 @@ impl Backbone<'_> {
         let path = stored.path().display();
         let head = |name: &str| stored.parameters().get(name)?.shape.first().copied();
         let trained = head("classifier.out_proj.weight").or(head("classifier.weight"));
+        let mut from_base = false;
         let served = match &stored.config {
             Some(AdapterConfig {
                 prompt: Some(prompt),
@@ -109,13 +111,24 @@ impl Backbone<'_> {
                     format!("{path}: neither this adapter nor the base has a classification head")
                 })?;
                 let labels = self.base.own_labels(outputs);
-                self.headed(outputs, Pooling::Pooler, trained.is_none(), labels)?
+                from_base = self.base.own_outputs() == Some(outputs);
+                self.headed(outputs, Pooling::Pooler, from_base, labels)?
             }
         };
         ensure!(
             trained.is_none_or(|trained| trained == served.outputs),
             "{path}: the head has another number of outputs than adamix_config.json says"
         );
+        if !from_base {
+            // A head of random values must not answer for one that is not in the file.
+            let own = stored.parameters();
+            let infos = parameter::parameters(&served.model).into_iter();
+            let head = infos.filter(|info| info.name.starts_with("classifier."));
+            if let Some(info) = head.into_iter().find(|info| !own.contains_key(&info.name)) {
+                let (path, tensor) = (stored.tensors(), info.name);
+                return Err(HubError::Missing { path, tensor }.into());
+            }
+        }
         let model = stored.onto(served.model, Layout::OutIn, &self.device)?;
         Ok(Served {
             model: attach::served(model, stored),

@@ -130,10 +130,7 @@ impl SequenceClassifierConfig {
         let (hidden, range) = (encoder.hidden_size, encoder.initializer_range);
         let roberta = encoder.model_type == ModelType::Roberta;
         if self.pooling == Pooling::Pooler && !roberta && base.pooler.is_none() {
-            return Err(HubError::Missing {
-                path: "the base model".into(),
-                tensor: "pooler.dense.weight".to_owned(),
-            });
+            return Err(HubError::NoPooler);
         }
         Ok(SequenceClassifier {
             base,

@@ -70,6 +70,9 @@ pub struct EncoderConfig {
     /// Absolute positions are the only kind that is known.
     #[serde(default)]
     pub position_embedding_type: Option<String>,
+    /// Whether a token sees only those before it; no such encoder is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_decoder: bool,
     /// What the checkpoint is, such as `RobertaForMaskedLM`.
     #[serde(default)]
     pub architectures: Vec<String>,
@@ -153,6 +156,9 @@ impl EncoderConfig {
         {
             let found = format!("{:?}", self.position_embedding_type);
             return fault("position_embedding_type", found, "`absolute`");
+        }
+        if self.is_decoder {
+            return fault("is_decoder", "true".to_owned(), "false: an encoder");
         }
         if self.num_attention_heads == 0
             || !self.hidden_size.is_multiple_of(self.num_attention_heads)
@@ -287,6 +293,7 @@ impl EncoderConfig {
             classifier_dropout: None,
             pad_token_id: Some(u32::from(roberta)),
             position_embedding_type: None,
+            is_decoder: false,
             architectures: Vec::new(),
             id2label: Default::default(),
         })

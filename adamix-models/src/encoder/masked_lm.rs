@@ -67,6 +67,19 @@ pub(super) fn head_renames(family: ModelType) -> [(&'static str, &'static str); 
     ]
 }
 
+/// Finds that the head of these files, if they have one, is the words' embeddings and nothing else.
+///
+/// # Errors
+/// If it is not, or cannot be read.
+pub fn check_tied_head(config: &EncoderConfig, weights: &Weights) -> Result<(), HubError> {
+    let [head, ..] = head_names(config.model_type);
+    let head = format!("{head}.decoder.weight");
+    let prefix = config.model_type.prefix();
+    let table = "embeddings.word_embeddings.weight";
+    weights.check_tied(&head, &format!("{prefix}.{table}"))?;
+    weights.check_tied(&head, table)
+}
+
 impl LmHead {
     /// Reads the head below `root`.
     pub fn load(config: &EncoderConfig, root: &Source<'_>) -> Result<Self, HubError> {
@@ -107,6 +120,7 @@ impl MaskedLm {
         weights: &Weights,
         device: &burn::tensor::Device,
     ) -> Result<Self, HubError> {
+        check_tied_head(config, weights)?;
         Self::build(config, &Source::files(weights, device))
     }
 
@@ -118,6 +132,7 @@ impl MaskedLm {
         key: Key,
         device: &burn::tensor::Device,
     ) -> Result<Self, HubError> {
+        check_tied_head(config, weights)?;
         let files = Source::files(weights, device);
         let prefix = config.model_type.prefix();
         let starts = |start: &str| weights.names().any(|name| name.starts_with(start));

@@ -21,7 +21,7 @@ pub use config::{EncoderConfig, ModelType};
 pub use embeddings::Embeddings;
 pub use input::EncoderInput;
 pub use layer::{Dense, EncoderLayer, Intermediate};
-pub use masked_lm::{LmHead, MaskedLm};
+pub use masked_lm::{LmHead, MaskedLm, check_tied_head};
 pub use output::BlockOutput;
 
 use adamix_core::linear::Linear;

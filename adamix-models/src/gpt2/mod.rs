@@ -84,9 +84,19 @@ impl Adaptable for Gpt2 {
 
 impl Gpt2 {
     /// Builds the model from a folder's files, frozen. Names may lack the prefix `transformer.`.
+    ///
+    /// # Errors
+    /// If a tensor is missing or of another shape, or a head that is tied is not the embedding table.
     pub fn load(config: &Gpt2Config, weights: &Weights, device: &Device) -> Result<Self, HubError> {
         let files = Source::files(weights, device);
         let prefixed = weights.names().any(|name| name.starts_with("transformer."));
+        if config.tie_word_embeddings {
+            let table = match prefixed {
+                true => "transformer.wte.weight",
+                false => "wte.weight",
+            };
+            weights.check_tied("lm_head.weight", table)?;
+        }
         let base = if prefixed {
             files.at("transformer")
         } else {
@@ -120,6 +130,14 @@ impl Gpt2 {
     /// How many tokens a text may have, behind the positions that an adaptation takes for itself.
     pub fn longest_text(&self) -> usize {
         (self.config.n_positions).saturating_sub(self.transformer.shift())
+    }
+
+    /// The dimensions with the positions that are left for a text.
+    pub fn for_texts(&self) -> Gpt2Config {
+        Gpt2Config {
+            n_positions: self.longest_text(),
+            ..self.config.clone()
+        }
     }
 
     /// Whether a tensor of a checkpoint may stay unread: the causal masks that old files carry, and the

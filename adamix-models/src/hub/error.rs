@@ -11,6 +11,11 @@ use crate::site::SiteError;
 /// An error that names the file, and the tensor or key in it.
 #[derive(Debug, Error)]
 pub enum HubError {
+    /// A BERT without the layer that its classifier reads.
+    #[error(
+        "the base model has no `bert.pooler.dense.weight`, which pooling `pooler` reads; choose `cls` or `mean`"
+    )]
+    NoPooler,
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     Io {

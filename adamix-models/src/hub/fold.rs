@@ -130,16 +130,19 @@ fn add(
     layout: Layout,
 ) -> Result<(), FoldError> {
     let [input, output] = update.features();
+    let expected = match layout {
+        Layout::OutIn => [output, input],
+        Layout::InOut => [input, output],
+    };
+    check(name, &expected, &weight.shape)?;
     let product = update.product();
     match layout {
         Layout::OutIn => {
-            check(name, &[output, input], &weight.shape)?;
             for (value, change) in weight.values.iter_mut().zip(product) {
                 *value += change;
             }
         }
         Layout::InOut => {
-            check(name, &[input, output], &weight.shape)?;
             for (i, row) in weight.values.chunks_mut(output).enumerate() {
                 for (o, value) in row.iter_mut().enumerate() {
                     *value += product[o * input + i];

@@ -101,13 +101,39 @@ fn matrix(module: &str, tensor: &HostTensor) -> Result<[usize; 2], String> {
     }
 }
 
-/// A path with the base's prefix, without the key that some files have over the whole state dict.
+/// A path with the base's prefix, without the key that some files have over the whole state dict, and that of a model
+/// which was trained on several devices.
 fn rooted(name: &str, prefix: &str) -> String {
     let name = name.strip_prefix("model_state_dict.").unwrap_or(name);
+    let name = name.strip_prefix("module.").unwrap_or(name);
     let whole = name.starts_with("classifier.") || name.starts_with(&format!("{prefix}."));
     if whole || name.starts_with("lm_head.") {
         name.to_owned()
     } else {
         format!("{prefix}.{name}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrappers_of_the_state_dict_are_taken_off() {
+        let name = "h.0.attn.c_attn.lora_A";
+        let wrapped = [
+            "",
+            "transformer.",
+            "module.transformer.",
+            "model_state_dict.module.transformer.",
+        ];
+        for start in wrapped {
+            let found = rooted(&format!("{start}{name}"), "transformer");
+            assert_eq!(found, format!("transformer.{name}"));
+        }
+        assert_eq!(
+            rooted("module.classifier.weight", "roberta"),
+            "classifier.weight"
+        );
     }
 }

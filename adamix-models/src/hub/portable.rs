@@ -70,7 +70,11 @@ impl LowRankUpdate {
     pub fn stacked(parts: &[Option<&Self>]) -> Self {
         let present: Vec<&Self> = parts.iter().flatten().copied().collect();
         let [input, width] = present[0].features();
-        let scale = present[0].scale;
+        let scales = present.iter().map(|part| part.scale);
+        let scale = scales
+            .into_iter()
+            .find(|scale| *scale != 0.0)
+            .unwrap_or(0.0);
         let rank: usize = present.iter().map(|part| part.rank()).sum();
         let mut a = Vec::with_capacity(rank * input);
         let mut b = vec![0f32; parts.len() * width * rank];
@@ -79,7 +83,10 @@ impl LowRankUpdate {
             let Some(part) = part else { continue };
             assert_eq!(part.features(), [input, width], "parts of one map");
             let r = part.rank();
-            let factor = part.scale / scale;
+            let factor = match part.scale == scale {
+                true => 1.0,
+                false => part.scale / scale,
+            };
             a.extend_from_slice(&part.a.values);
             for (row, values) in part.b.values.chunks(r).enumerate() {
                 let start = (i * width + row) * rank + column;
@@ -179,5 +186,13 @@ mod tests {
         expected.extend([0.0; 4]);
         expected.extend(v.product());
         assert_eq!(whole.product(), expected);
+        let off = update(1.0, [3.0, 5.0], 0.0);
+        for parts in [[Some(&off), Some(&v)], [Some(&v), Some(&off)]] {
+            let found = LowRankUpdate::stacked(&parts).product();
+            let expected = parts.map(|part| part.unwrap().product()).concat();
+            assert_eq!(found, expected);
+        }
+        let none = LowRankUpdate::stacked(&[Some(&off), Some(&off)]);
+        assert_eq!((none.scale, none.b.values[0]), (0.0, 3.0));
     }
 }

@@ -141,6 +141,25 @@ impl Weights {
         Ok(HostTensor { shape, values })
     }
 
+    /// Finds that a head which shares its weight with an embedding table does so in these files, where they have both.
+    ///
+    /// # Errors
+    /// If they differ, or cannot be read.
+    pub fn check_tied(&self, head: &str, table: &str) -> Result<(), HubError> {
+        if !(self.contains(head) && self.contains(table))
+            || self.tensor(head)? == self.tensor(table)?
+        {
+            return Ok(());
+        }
+        Err(HubError::Format {
+            path: self.folder.clone(),
+            message: format!(
+                "`{head}` differs from `{table}`, with which config.json has it share its values; a head of its own is read \
+                 where `tie_word_embeddings` is false and the model is GPT-2"
+            ),
+        })
+    }
+
     /// The tensors that nobody read, such as `position_ids` or a head of another task.
     pub fn unused(&self) -> Vec<String> {
         let used = self.used.borrow();

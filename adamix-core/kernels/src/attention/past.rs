@@ -70,7 +70,7 @@ impl Past {
 
     /// What the queries of the tokens pushed last give: each attends to the whole past of its row, and of
     /// its own segment to itself and what comes before it. A token that sees nothing but padding, which can
-    /// only be padding itself, gives zeros.
+    /// only be padding itself, gives zeros where the kernel runs, and elsewhere the mean of the padding.
     ///
     /// # Shapes
     /// - `q` and result: `[rows, heads, tokens, head_dim]`

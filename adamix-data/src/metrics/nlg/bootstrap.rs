@@ -82,6 +82,25 @@ impl Resample for Means<'_> {
     }
 }
 
+/// Scores that are means over segments and one more, which is always there and always the same.
+pub struct MeansWith<'a> {
+    /// The score of every segment.
+    pub segments: &'a [f64],
+    /// The one beside them.
+    pub constant: f64,
+}
+
+impl Resample for MeansWith<'_> {
+    fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
+    fn score(&self, segments: &[u32]) -> f64 {
+        let total: f64 = segments.iter().map(|&i| self.segments[i as usize]).sum();
+        (total + self.constant) / (segments.len() + 1) as f64
+    }
+}
+
 /// The 95 % percentile interval of a score; `None` without segments.
 pub fn interval(corpus: &dyn Resample, key: Key, samples: usize) -> Option<Interval> {
     let all = everything(corpus.segments())?;

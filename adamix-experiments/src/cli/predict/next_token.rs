@@ -32,11 +32,11 @@ pub fn next_token(
         };
         let model = mode.ready(&model)?;
         let paths = mode.paths(&model);
+        let room = model.for_texts();
         for (example, ids) in examples.iter().zip(&ids) {
             let refused = || format!("row {}", example.id);
             let tokens = ids.len().max(1);
-            let input =
-                DecoderInput::new(model.config(), ids, tokens, device).with_context(refused)?;
+            let input = DecoderInput::new(&room, ids, tokens, device).with_context(refused)?;
             let last =
                 (ids.len().checked_sub(1)).with_context(|| format!("row {}: empty", example.id))?;
             let row = [example.id];

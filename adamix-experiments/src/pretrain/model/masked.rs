@@ -37,6 +37,7 @@ impl LanguageModel for MaskedLm {
             pad_token_id: Some(pad),
             // Said, not left out: `transformers` adds no positions at all if the key is null.
             position_embedding_type: Some("absolute".to_owned()),
+            is_decoder: false,
             architectures: vec!["RobertaForMaskedLM".to_owned()],
             id2label: Default::default(),
         }

@@ -102,6 +102,13 @@ impl DecoderBase {
     /// # Errors
     /// If it does not fit.
     pub fn with(&self, adapter: &StoredAdapter, device: &Device) -> Result<Gpt2> {
+        const TABLE: &str = "transformer.wte.weight";
+        let foreign = (adapter.foreign()).is_some_and(|a| a.parameters.contains_key(TABLE));
+        ensure!(
+            !(foreign && self.config.tie_word_embeddings),
+            "{}: `{TABLE}` is replaced, which is the head here too, and not where it was trained",
+            adapter.path().display()
+        );
         let model = adapter.onto(self.plain(device)?, Layout::InOut, device)?;
         Ok(served(model, adapter))
     }

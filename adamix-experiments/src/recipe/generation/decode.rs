@@ -14,6 +14,7 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use super::super::mode::Mode;
+use super::base::DecoderBase;
 use crate::config::{Generation, Search};
 
 /// A generated text.
@@ -37,13 +38,23 @@ pub struct Decoding<'a> {
 }
 
 impl<'a> Decoding<'a> {
-    /// The settings with the tokens that end a text; sampling draws from `key`.
-    pub fn new(settings: &'a Generation, tokenizer: &'a Tokenizer, key: Key) -> Self {
+    /// The settings with the tokens that end a text; sampling draws from `key`. They are the tokenizer's, and but for the
+    /// released search those that the model's `config.json` names.
+    pub fn new(settings: &'a Generation, base: &'a DecoderBase, key: Key) -> Self {
+        let tokenizer = &base.tokenizer;
         let blank = tokenizer
             .blank_line_id()
             .filter(|_| settings.blank_line_ends);
         let mut end = vec![tokenizer.end_id];
-        end.extend(blank.filter(|id| *id != tokenizer.end_id));
+        let named = match settings.search {
+            Search::Released => Vec::new(),
+            _ => base.config.end_ids(),
+        };
+        for id in blank.into_iter().chain(named) {
+            if !end.contains(&id) {
+                end.push(id);
+            }
+        }
         Self {
             settings,
             tokenizer,

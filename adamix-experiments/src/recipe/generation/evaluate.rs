@@ -71,7 +71,7 @@ impl Remeasure<'_> {
         progress.set_length(data.test.len() as u64);
         let inputs: Vec<String> = data.test.iter().map(|i| i.context.clone()).collect();
         let inputs = prompts(&base.tokenizer, &inputs)?;
-        let decoding = Decoding::new(&config.generation, &base.tokenizer, self.key);
+        let decoding = Decoding::new(&config.generation, base, self.key);
         let texts = decoding.run(&model, &mode, &inputs, &watch)?;
         let tested = score(self.corpus, &data.test, &texts, &config.generation)?;
         Ok((mode.inference, metrics, data.dev.len(), Some(tested)))

@@ -48,7 +48,7 @@ pub fn train(
     let adapted = base.adapted(config, &device)?;
     let rule = config.merging.rule_for(&adapted.model)?;
     let key = Key::new(config.seed).purpose("generation");
-    let decoding = Decoding::new(&config.generation, &base.tokenizer, key);
+    let decoding = Decoding::new(&config.generation, &base, key);
     decoding.room(&adapted.model)?;
     let identity = Identity::new(config, &base.fingerprint(), &data.hash);
     let path = out.map_or_else(|| Path::new("runs").join(&identity.id), Path::to_owned);

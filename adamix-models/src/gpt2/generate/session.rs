@@ -66,7 +66,7 @@ impl<'a> Session<'a> {
         let device = model.transformer.wte.weight.val().device();
         // The last new token is never read.
         let reserve = new_tokens.saturating_sub(1);
-        let input = DecoderInput::left_padded(model.config(), prompts, reserve, &device)?;
+        let input = DecoderInput::left_padded(&model.for_texts(), prompts, reserve, &device)?;
         let mut session = Self {
             served,
             device,

@@ -67,7 +67,8 @@ impl PeftFolder {
         &self.path
     }
 
-    /// Finds that no module which the config names, of those that the model has, lacks its tensors.
+    /// Finds that no module which the config names, of those that the model has, lacks its tensors, be it adapted or saved
+    /// whole.
     pub fn check_whole<'a>(
         &self,
         modules: impl IntoIterator<Item = &'a str>,
@@ -75,6 +76,19 @@ impl PeftFolder {
         let Some(targets) = &self.targets else {
             return Ok(());
         };
+        let modules: Vec<&str> = modules.into_iter().collect();
+        let saved = |module: &&&str| targets.saves(module);
+        let tensors = modules
+            .iter()
+            .filter(saved)
+            .map(|module| format!("{module}.weight"));
+        let unsaved = |tensor: &String| !self.adapter.parameters.contains_key(tensor);
+        if let Some(tensor) = tensors.into_iter().find(unsaved) {
+            return Err(HubError::Missing {
+                path: self.path.clone(),
+                tensor: format!("{WRAPPED}{tensor}"),
+            });
+        }
         let adapted: Vec<&str> = self.adapter.modules().collect();
         let lacking = |module: &&str| targets.matches(module) && !adapted.contains(module);
         match modules.into_iter().find(lacking) {
@@ -123,12 +137,12 @@ impl PeftFolder {
                 found: found.shape.clone(),
                 expected,
             };
-            if a.shape.len() != 2 || a.shape[0] != rank {
-                let input = a.shape.last().copied().unwrap_or(0);
+            if a.shape.len() != 2 || a.shape[0] != rank || a.shape[1] == 0 {
+                let input = a.shape.last().copied().unwrap_or(0).max(1);
                 return Err(wrong("lora_A", &a, vec![rank, input]));
             }
-            if b.shape.len() != 2 || b.shape[1] != rank {
-                let output = b.shape.first().copied().unwrap_or(0);
+            if b.shape.len() != 2 || b.shape[1] != rank || b.shape[0] == 0 {
+                let output = b.shape.first().copied().unwrap_or(0).max(1);
                 return Err(wrong("lora_B", &b, vec![output, rank]));
             }
             let scale = config.scale(&module)?;
@@ -180,7 +194,16 @@ impl PeftFolder {
 
     fn prefix(&mut self, config: &PrefixConfig, weights: &Weights) -> Result<(), HubError> {
         const NAME: &str = "prompt_embeddings";
-        let shape = [config.tokens, config.layers * 2 * config.width];
+        let width = (config.layers.checked_mul(2)).and_then(|n| n.checked_mul(config.width));
+        let width = width.filter(|width| *width > 0 && config.tokens > 0);
+        let width = width.ok_or_else(|| HubError::Format {
+            path: self.path.clone(),
+            message: format!(
+                "adapter_config.json tells of {} tokens, {} layers and width {}, which is no prefix",
+                config.tokens, config.layers, config.width
+            ),
+        })?;
+        let shape = [config.tokens, width];
         self.adapter.prefix = Some(HostTensor {
             shape: shape.to_vec(),
             values: weights.read(NAME, &shape)?,
@@ -199,8 +222,9 @@ impl PeftFolder {
 
     /// A path with the base's prefix, where the adapter was made for the bare encoder.
     fn rooted(&self, path: &str) -> String {
-        let whole = ["classifier.", "lm_head.", &format!("{}.", self.prefix)];
-        if whole.iter().any(|start| path.starts_with(start)) {
+        let whole = ["classifier", "lm_head", "cls", &self.prefix];
+        let first = path.split('.').next().unwrap_or(path);
+        if whole.contains(&first) {
             path.to_owned()
         } else {
             format!("{}.{path}", self.prefix)

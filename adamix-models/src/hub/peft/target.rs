@@ -75,19 +75,25 @@ impl Targets {
     /// Whether a module, by its path in the model, is meant.
     pub fn matches(&self, module: &str) -> bool {
         let excluded = self.excluded.as_ref().is_some_and(|e| e.matches(module));
-        let saved = |name: &String| {
-            module.split('.').any(|segment| segment == name) || ends_with_path(module, name)
-        };
-        if excluded || self.saved.iter().any(saved) || !self.targets.matches(module) {
+        if excluded || self.saves(module) || !self.targets.matches(module) {
             return false;
         }
         match (&self.targets, &self.layers) {
-            // A pattern says all by itself.
+            // A pattern, or a whole path, says all by itself.
+            (Selector::Names(names), Some(_)) if names.iter().any(|name| name == module) => true,
             (Selector::Names(_), Some(layers)) => self
                 .layer_of(module)
                 .is_some_and(|layer| layers.contains(&layer)),
             _ => true,
         }
+    }
+
+    /// Whether a module is saved whole, or is part of one that is.
+    pub fn saves(&self, module: &str) -> bool {
+        let saved = |name: &String| {
+            module.split('.').any(|segment| segment == name) || ends_with_path(module, name)
+        };
+        self.saved.iter().any(saved)
     }
 
     /// The number after the first list of layers in a path.

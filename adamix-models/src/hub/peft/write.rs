@@ -41,6 +41,15 @@ pub fn refusal(adapter: &PortableAdapter) -> Option<String> {
         1 => {}
         _ => return Some("it mixes several kinds of adaptation".to_owned()),
     }
+    if let Some(table) = adapter
+        .parameters
+        .keys()
+        .find(|name| name.ends_with("wte.weight"))
+    {
+        return Some(format!(
+            "it trains `{table}`, of which Python's `peft` makes a copy that the head does not follow"
+        ));
+    }
     let alone = |name: &&String| {
         let module = module_of(name);
         !is_head(module) && adapter.modules().any(|adapted| adapted == module)

@@ -323,6 +323,10 @@ pub(crate) fn read_text(path: &Path) -> Result<String, ScoreError> {
             column: valid.len() - line_start + 1,
         }
     })?;
+    let text = match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    };
     if !text.contains('\r') {
         return Ok(text);
     }

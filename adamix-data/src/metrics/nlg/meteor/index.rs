@@ -1,7 +1,7 @@
 //! METEOR's data as one compact file that opens in milliseconds.
 //!
-//! The file is a header (magic, checksum, lengths of the sections) and six sections: function words,
-//! abbreviations, synonym sets and paraphrase words as hashed tables, a hash table of phrases, and the
+//! The file is a header (magic, checksum, lengths of the sections) and seven sections: function words,
+//! abbreviations, synonym sets, irregular forms and paraphrase words as hashed tables, a hash table of phrases, and the
 //! phrases with their paraphrases as variable-length word numbers, frequent words first.
 
 use super::compile::{self, LONGEST};

@@ -1,7 +1,7 @@
 //! A corpus under one metric: the statistics of its segments, and the score of any part of it.
 
 use super::super::bleu::{self, moses, nltk, sacre};
-use super::super::bootstrap::{Means, Resample, Sums};
+use super::super::bootstrap::{Means, MeansWith, Resample, Sums};
 use super::super::chrf;
 use super::super::meteor;
 use super::super::mteval;
@@ -28,6 +28,8 @@ pub enum Statistics {
     Chrf(Vec<chrf::Counts>, chrf::Variant, f64),
     /// A mean of segment scores: ROUGE-L, CIDEr, TER of pyter.
     Mean(Vec<f64>),
+    /// The same with one segment more, which is always there: TER of GenerationEval's script.
+    MeanWith(Vec<f64>, f64),
 }
 
 impl Statistics {
@@ -67,6 +69,10 @@ impl Statistics {
                 score: |total: &chrf::Counts| factor * total.score(*variant),
             }),
             Self::Mean(segments) => with(&Means(segments)),
+            Self::MeanWith(segments, constant) => with(&MeansWith {
+                segments,
+                constant: *constant,
+            }),
         }
     }
 

@@ -212,15 +212,17 @@ impl Run<'_> {
         let variant = chrf::Variant::Original;
         let counts = chrf::count(&references, &outputs, variant);
         self.add("chrF++", Statistics::Chrf(counts, variant, 1.0), None);
-        let mut rates: Vec<f64> = split_references
+        let rates: Vec<f64> = split_references
             .iter()
             .zip(&split_outputs)
             .map(|(references, output)| pyter::segment(references, output))
             .collect();
-        if self.options.phantom_segment {
-            rates.push(1.0);
-        }
-        self.add("TER", Statistics::Mean(rates), None);
+        let alone = Some(rates.clone());
+        let rates = match self.options.phantom_segment {
+            true => Statistics::MeanWith(rates, 1.0),
+            false => Statistics::Mean(rates),
+        };
+        self.add("TER", rates, alone);
     }
 
     /// NLTK's tokenizer, with its sentence model where a text depends on it; a note says when that is missing.
