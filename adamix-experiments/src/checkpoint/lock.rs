@@ -25,6 +25,15 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// Whether a program is at work in a folder.
+    pub fn is_held(folder: &Path) -> bool {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(folder.join(FILE));
+        file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Takes a folder, or fails at once with [`Busy`].
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
@@ -68,12 +77,15 @@ mod tests {
     #[test]
     fn the_second_is_refused_until_the_first_is_gone() {
         let folder = tempfile::tempdir().unwrap();
+        assert!(!Lock::is_held(folder.path()));
         let first = Lock::take(folder.path()).unwrap();
+        assert!(Lock::is_held(folder.path()));
         let error = Lock::take(folder.path()).unwrap_err();
         assert!(error.is::<Busy>());
         let process = format!("process {}", std::process::id());
         assert!(error.to_string().contains(&process), "{error}");
         drop(first);
+        assert!(!Lock::is_held(folder.path()));
         Lock::take(folder.path()).unwrap();
     }
 }

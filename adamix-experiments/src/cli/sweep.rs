@@ -89,6 +89,10 @@ impl Source {
             let outcome = folder.outcomes(&file.choose);
             sweep::plan(&file, &outcome).with_context(|| self.file.display().to_string())?
         };
+        // Tasks of a cluster know their runs by the line of the plan.
+        if folder.specs().is_ok_and(|before| before != specs) {
+            sweep::refuse_queued(&folder)?;
+        }
         folder.write(&file, &specs)?;
         Ok((file, SweepFolder::open(folder.path())?, specs))
     }

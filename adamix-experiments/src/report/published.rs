@@ -55,7 +55,7 @@ pub struct PublishedTable {
 pub struct Average {
     /// The column.
     pub column: String,
-    /// What it is the mean of.
+    /// What it is the mean of; tasks where the table does not print them.
     pub over: Vec<String>,
 }
 
@@ -210,6 +210,10 @@ mod tests {
                 let Some(printed) = row.cells.get(&average.column) else {
                     continue;
                 };
+                // Table 7 prints nothing else.
+                if table.columns.len() == 1 {
+                    continue;
+                }
                 let values: Vec<f64> = average.over.iter().map(|key| row.cells[key]).collect();
                 let mean = values.iter().sum::<f64>() / values.len() as f64;
                 // A printed digit may be rounded either way at a half.

@@ -1,6 +1,7 @@
 //! The folder of records, read whole.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use adamix_models::hub::write;
@@ -63,6 +64,15 @@ impl Records {
         Ok(records)
     }
 
+    /// Reads them anew: other programs may have added some.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn refresh(&mut self) -> Result<()> {
+        *self = Self::read(&self.folder)?;
+        Ok(())
+    }
+
     /// The record of a config.
     pub fn of(&self, config: &RunConfig) -> Option<&Record> {
         self.by_spec.get(&spec_of(&rerun(config)))
@@ -87,20 +97,23 @@ impl Records {
     pub fn add(&mut self, record: Record, gold: Option<Gold>) -> Result<()> {
         if let Some(gold) = gold {
             let name = gold.name();
-            write_json(
-                &self.folder.join("gold").join(format!("{name}.json")),
-                &gold,
-            )?;
+            let path = self.folder.join("gold").join(format!("{name}.json"));
+            // It is named after its contents.
+            if !path.is_file() {
+                write_json(&path, &gold)?;
+            }
             self.gold.insert(name, gold);
         }
         let file = file_of(&record);
-        write_json(&self.folder.join(&file), &record)?;
-        let before = self.by_spec.insert(spec_of(&record.config), record);
-        if let Some(before) = before.map(|before| file_of(&before)).filter(|b| *b != file) {
+        let spec = spec_of(&record.config);
+        // First, so that there are never two; what it was made from is still in the run's folder.
+        if let Some(before) = self.by_spec.get(&spec).map(file_of).filter(|b| *b != file) {
             let path = self.folder.join(before);
             std::fs::remove_file(&path)
                 .with_context(|| format!("{}: cannot be removed", path.display()))?;
         }
+        write_json(&self.folder.join(&file), &record)?;
+        self.by_spec.insert(spec, record);
         Ok(())
     }
 }
@@ -135,12 +148,19 @@ fn json_files<T: DeserializeOwned>(folder: &Path) -> Result<Vec<(PathBuf, T)>> {
     }
     paths.sort();
     let read = |path: PathBuf| {
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("{}: cannot be read", path.display()))?;
+        let text = match std::fs::read_to_string(&path) {
+            // Another program took it away meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            text => text.with_context(|| format!("{}: cannot be read", path.display()))?,
+        };
         let value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-        Ok((path, value))
+        Ok(Some((path, value)))
     };
-    paths.into_iter().map(read).collect()
+    paths
+        .into_iter()
+        .map(read)
+        .filter_map(Result::transpose)
+        .collect()
 }
 
 /// One field a line: small, and a difference shows where it is.

@@ -195,6 +195,31 @@ impl Grid {
         }
     }
 
+    /// Which rows have an assumed learning rate where those of others were searched for.
+    fn unsearched(&self, profile: &Profile, tasks: &[String]) -> Result<Option<String>> {
+        let Some(task) = tasks.first() else {
+            return Ok(None);
+        };
+        let (mut searched, mut assumed) = (false, Vec::new());
+        for (row, label, source) in self.rows(profile)? {
+            if source != Source::Runs {
+                continue;
+            }
+            let settings = profile.settings(self.want(row, task).place(), 1)?;
+            let source = settings.sources.get("optimizer.learning_rate");
+            searched |= source.is_some_and(|source| source.starts_with("search"));
+            if source.is_some_and(|source| source.starts_with("assumed")) {
+                assumed.push(label.ours);
+            }
+        }
+        Ok((searched && !assumed.is_empty()).then(|| {
+            format!(
+                "Learning rate and epochs are assumed, not searched, for {}: no fair comparison with the others.",
+                assumed.join(", ")
+            )
+        }))
+    }
+
     /// The lines of a caption.
     fn caption(&self, view: &View<'_>) -> Result<Vec<String>> {
         let table = self.table();
@@ -241,6 +266,7 @@ impl Grid {
                 ));
             }
         }
+        caption.extend(self.unsearched(view.profile, &tasks)?);
         caption.extend(self.notes.iter().map(|note| (*note).to_owned()));
         Ok(caption)
     }

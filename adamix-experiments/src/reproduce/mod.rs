@@ -95,11 +95,18 @@ mod tests {
             let profile = Profile::named(name).unwrap();
             let jobs = plan(&profile, &exhibits(), &Choice::default()).unwrap();
             assert!(!jobs.is_empty(), "{name}");
-            let mut specs: Vec<String> = jobs.iter().map(Job::spec).collect();
-            let count = specs.len();
-            specs.sort();
-            specs.dedup();
-            assert_eq!(specs.len(), count, "{name}: a run is planned twice");
+            // Nothing that is wanted gets lost where cells share a run.
+            for exhibit in exhibits() {
+                for want in exhibit.wants(&profile).unwrap() {
+                    let cell = format!("{}/{}/{}", want.exhibit, want.row.key, want.task);
+                    let seeds = jobs.iter().filter(|job| job.cells.contains(&cell)).count();
+                    let expected = profile.seeds(want.place());
+                    assert_eq!(seeds as u64, expected, "{name}: {cell}");
+                    let modes = |job: &Job| want.modes.iter().all(|m| job.modes.contains(m));
+                    let of_cell = jobs.iter().filter(|job| job.cells.contains(&cell));
+                    assert!(of_cell.into_iter().all(modes), "{name}: {cell}");
+                }
+            }
         }
     }
 }

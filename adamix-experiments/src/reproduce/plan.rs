@@ -84,6 +84,11 @@ pub fn plan(profile: &Profile, exhibits: &[&dyn Exhibit], choice: &Choice) -> Re
             }
             let seeds = choice.seeds.unwrap_or_else(|| profile.seeds(want.place()));
             for seed in 1..=seeds {
+                // Where a seed is a split, there may be no further one.
+                if choice.seeds.is_some() && seed > 1 && profile.config(want.place(), seed).is_err()
+                {
+                    break;
+                }
                 add(profile, &want, seed, &mut jobs, &mut places)?;
             }
         }

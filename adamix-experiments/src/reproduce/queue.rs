@@ -12,6 +12,7 @@ use super::plan::Job;
 use super::profile::Profile;
 use super::recording;
 use super::want::Mode;
+use crate::checkpoint::Busy;
 use crate::interrupt::{Interrupted, Stopped};
 use crate::recipe::{self, Base, Evaluator, Identities, Sitting, TaskData};
 use crate::report::record::{DrawRecord, ModeRecord, Rule};
@@ -33,7 +34,8 @@ pub struct Done {
 }
 
 /// Works a plan off. `store` holds the run folders; a run whose record is whole is not looked at again. A failure is
-/// noted and the next run begins.
+/// noted and the next run begins. Several programs may do this for one folder of records: a run that another one is at is
+/// passed over, and noted if it is not done in the end.
 ///
 /// # Errors
 /// If a stop is asked for, or a record cannot be written.
@@ -47,8 +49,12 @@ pub fn work(
 ) -> Result<Done> {
     let mut done = Done::default();
     let mut identities = Identities::default();
+    let mut elsewhere: Vec<(&Job, String)> = Vec::new();
     for (i, job) in jobs.iter().enumerate() {
         let rule = profile.rule_of(&job.want.exhibit);
+        if !job.is_done(records, rule) {
+            records.refresh()?;
+        }
         if job.is_done(records, rule) {
             if !is_outdated(job, records, &mut identities) {
                 done.before += 1;
@@ -64,6 +70,7 @@ pub fn work(
         let prepared = prepare(&profile.bases, &job.config, &results, sitting, tell);
         match prepared.and_then(|()| one(job, rule, store, sitting)) {
             Ok((mut record, gold)) => {
+                records.refresh()?;
                 if let Some(before) = records.of(&job.config) {
                     record.keep(before);
                 }
@@ -71,11 +78,22 @@ pub fn work(
                 done.new += 1;
             }
             Err(error) if error.is::<Stopped>() || error.is::<Interrupted>() => return Err(error),
+            Err(error) if error.is::<Busy>() => {
+                tell(&format!("{error:#}"));
+                elsewhere.push((job, format!("{error:#}")));
+            }
             Err(error) => {
                 let text = format!("{error:#}").replace('\n', " ");
                 tell(&format!("failed: {text}"));
                 done.failed.push((job.title(), text));
             }
+        }
+    }
+    records.refresh()?;
+    for (job, busy) in elsewhere {
+        match job.is_done(records, profile.rule_of(&job.want.exhibit)) {
+            true => done.before += 1,
+            false => done.failed.push((job.title(), busy)),
         }
     }
     Ok(done)
@@ -92,8 +110,8 @@ fn is_outdated(job: &Job, records: &Records, identities: &mut Identities) -> boo
 fn one(job: &Job, rule: Rule, store: &Path, sitting: &Sitting) -> Result<(Record, Option<Gold>)> {
     let config = &job.config;
     let mut out = store.join(recipe::identity(config)?.id);
-    if job.traced && out.join("result.json").is_file() && !out.join("trace.jsonl").is_file() {
-        // It was run for something else that needs no trace.
+    if job.traced && out.join("run.toml").is_file() && !out.join("trace.jsonl").is_file() {
+        // It was run, or begun, for something else that needs no trace.
         out.as_mut_os_string().push("-traced");
     }
     let sitting = Sitting {

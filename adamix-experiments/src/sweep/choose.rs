@@ -41,6 +41,13 @@ pub fn choose(
         "{missing} of {} runs are not done: a choice among the others would not be fair; run the sweep to its end",
         specs.len()
     );
+    let halving = (file.search.as_ref()).and_then(|search| search.halving.as_ref());
+    let rounds = halving.map_or(1, |halving| halving.values.len());
+    let reached = specs.iter().map(|spec| spec.round + 1).max().unwrap_or(0);
+    ensure!(
+        reached >= rounds,
+        "round {reached} of {rounds} is the last that was planned: run the sweep to its end"
+    );
     let without_seed = |spec: &Spec| {
         let mut settings = spec.settings.clone();
         settings.remove("seed");

@@ -15,6 +15,7 @@ use super::memory;
 use super::outcome::Outcome;
 use super::plan::{Spec, plan};
 use super::view::View;
+use crate::checkpoint::Lock;
 use crate::interrupt::{Interrupt, Interrupted};
 
 /// How often the processes are looked at.
@@ -154,6 +155,12 @@ impl Execution<'_> {
                 self.view.ends(slot, &format!("{}  found", spec.id), true);
                 continue;
             }
+            if Lock::is_held(&self.folder.run(&spec.id)) {
+                self.view
+                    .say(&format!("{}  another program is at it", spec.id));
+                self.elsewhere.push(spec);
+                continue;
+            }
             if let Seen::Running(owner) = self.claims.look(&spec.id) {
                 self.view.say(&format!("{}  {owner} is at it", spec.id));
                 self.elsewhere.push(spec);
@@ -279,8 +286,11 @@ impl Execution<'_> {
 
     /// Runs that their other worker left, or finished, come back into the queue.
     fn look_elsewhere(&mut self) {
-        let claims = self.claims;
-        let held = |spec: &Spec| matches!(claims.look(&spec.id), Seen::Running(_));
+        let (claims, folder) = (self.claims, self.folder);
+        let held = |spec: &Spec| {
+            matches!(claims.look(&spec.id), Seen::Running(_))
+                || Lock::is_held(&folder.run(&spec.id))
+        };
         let (still, free) = std::mem::take(&mut self.elsewhere)
             .into_iter()
             .partition(held);

@@ -40,7 +40,7 @@ pub use outcome::Outcome;
 pub use plan::{Spec, plan};
 pub use search::{Halving, Search};
 pub use settings::{Settings, short_names};
-pub use slurm::submit;
+pub use slurm::{refuse_queued, submit};
 pub use status::{RunStatus, Status};
 pub use table::write_table;
 pub use worker::{Ended, work_at, work_off};

@@ -9,6 +9,21 @@ use anyhow::{Context, Result, bail, ensure};
 use super::file::SweepFile;
 use super::folder::SweepFolder;
 
+/// Finds that no array of the sweep is queued or running.
+///
+/// # Errors
+/// If one is.
+pub fn refuse_queued(folder: &SweepFolder) -> Result<()> {
+    if let Ok(job) = std::fs::read_to_string(folder.path().join("slurm/job")) {
+        let job = job.trim();
+        ensure!(
+            !is_queued(job),
+            "job {job} of this sweep is still queued or running; wait for it, or `scancel {job}`"
+        );
+    }
+    Ok(())
+}
+
 /// Writes `slurm/array.sh` and submits it for these lines of the plan; returns the job's number.
 ///
 /// # Errors
@@ -20,14 +35,8 @@ pub fn submit(
     program: &Path,
     device: &str,
 ) -> Result<String> {
+    refuse_queued(folder)?;
     let at = folder.path().join("slurm");
-    if let Ok(job) = std::fs::read_to_string(at.join("job")) {
-        let job = job.trim();
-        ensure!(
-            !is_queued(job),
-            "job {job} of this sweep is still queued or running; wait for it, or `scancel {job}`"
-        );
-    }
     let path = at.join("array.sh");
     let directory = std::env::current_dir()?;
     let text = script(folder, file, indices, program, device, &directory);

@@ -35,7 +35,10 @@ pub fn work_at(folder: &SweepFolder, spec: &Spec, sitting: &Sitting) -> Result<E
         }
         sitting.interrupt.check()?;
         match claims.take(&spec.id, true)? {
-            Attempt::Mine(claim) => return run(folder, spec, claim, sitting),
+            Attempt::Mine(claim) => match run(folder, spec, claim, sitting) {
+                Err(error) if error.is::<Busy>() => std::thread::sleep(LOOK),
+                ended => return ended,
+            },
             Attempt::Busy(_) => std::thread::sleep(LOOK),
             Attempt::Failed(message) => bail!(message),
         }
@@ -66,6 +69,11 @@ pub fn work_off(
                     let ended = run(folder, &spec, claim, sitting);
                     if ended.as_ref().is_err_and(is_a_stop) {
                         return ended.map(drop);
+                    }
+                    if ended.as_ref().is_err_and(|error| error.is::<Busy>()) {
+                        // A program that is no worker has it.
+                        busy = true;
+                        continue;
                     }
                     report(&spec, &ended);
                     worked = true;

@@ -28,11 +28,13 @@ impl Outputs {
         }
         let odds = |row: &Vec<f32>| {
             let first = f64::from(row[0]);
-            let rest: Vec<f64> = row[1..]
-                .iter()
-                .map(|v| short(f64::from(*v) - first))
-                .collect();
-            rest
+            let whole: Vec<f64> = row[1..].iter().map(|v| f64::from(*v) - first).collect();
+            let rest: Vec<f64> = whole.iter().map(|v| short(*v)).collect();
+            // Two classes that are equal to five digits must not change places.
+            match predicted(&rest) == predicted(&whole) {
+                true => rest,
+                false => whole,
+            }
         };
         Self::LogOdds {
             classes: task.labels.len(),
@@ -53,15 +55,7 @@ impl Outputs {
     pub fn targets(&self) -> Vec<Target> {
         match self {
             Self::LogOdds { classes, values } => {
-                let class = |row: &[f64]| {
-                    let mut best = (0, 0.0);
-                    for (i, value) in row.iter().enumerate() {
-                        if *value > best.1 {
-                            best = (i + 1, *value);
-                        }
-                    }
-                    Target::Class(best.0 as u32)
-                };
+                let class = |row: &[f64]| Target::Class(predicted(row));
                 values.chunks(classes - 1).map(class).collect()
             }
             Self::Scores(values) => values.iter().map(|v| Target::Score(*v as f32)).collect(),
@@ -81,6 +75,17 @@ impl Outputs {
         };
         values.chunks(classes - 1).map(confidence).collect()
     }
+}
+
+/// The class of a row of log-odds: the first of the largest.
+fn predicted(odds: &[f64]) -> u32 {
+    let mut best = (0, 0.0);
+    for (i, value) in odds.iter().enumerate() {
+        if *value > best.1 {
+            best = (i + 1, *value);
+        }
+    }
+    best.0 as u32
 }
 
 /// A value to five significant digits, in which it keeps its sign.
@@ -109,6 +114,7 @@ mod tests {
             vec![3.0, 1.0, 2.0],
             vec![1.0, 1.0, 1.0],
             vec![0.0, 1.0, 4.0],
+            vec![0.0, 5.123_41, 5.123_44],
         ];
         let outputs = Outputs::of(task, &logits, &[]);
         let classes: Vec<_> = outputs
@@ -117,8 +123,8 @@ mod tests {
             .map(|t| t.class().unwrap())
             .collect();
         // Of equal logits the first, as at evaluation.
-        assert_eq!(classes, [1, 0, 0, 2]);
-        assert_eq!(outputs.rows(), 4);
+        assert_eq!(classes, [1, 0, 0, 2, 2]);
+        assert_eq!(outputs.rows(), 5);
         // softmax(0, 1, 4)[2] = e^4 / (1 + e + e^4)
         let expected = 4f64.exp() / (1.0 + 1f64.exp() + 4f64.exp());
         assert!((outputs.confidences()[3] - expected).abs() < 1e-12);
