@@ -6,7 +6,11 @@ use adamix_keys::Key;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Fixed, Moment, RoutedPass, RoutingPolicy, Site, Stochastic, StochasticPerExample};
+use super::policies::TiedPerExample;
+use super::{
+    Fixed, Moment, RoutedPass, RoutingPolicy, Site, Stochastic, StochasticPerExample,
+    StochasticTied,
+};
 use crate::ensemble::{mean_log_probabilities, mean_logits};
 
 /// How a trained mixture is meant to be run.
@@ -69,13 +73,23 @@ impl Inference {
         match self {
             Self::Merged | Self::Fixed => vec![RoutedPath::through(0)],
             Self::Routed => vec![RoutedPath::new(policy.clone(), root, 0)],
-            Self::Random => vec![RoutedPath::new(Arc::new(StochasticPerExample {}), root, 0)],
+            Self::Random => {
+                let draws: Arc<dyn RoutingPolicy> = match policy.is_tied() {
+                    true => Arc::new(TiedPerExample),
+                    false => Arc::new(StochasticPerExample {}),
+                };
+                vec![RoutedPath::new(draws, root, 0)]
+            }
             Self::Ensemble => {
                 let experts = sites.iter().map(|s| s.down.max(s.up)).max();
                 (0..experts.unwrap_or(1)).map(RoutedPath::through).collect()
             }
             Self::RandomEnsemble | Self::MonteCarlo => {
-                let path = |draw| RoutedPath::new(Arc::new(Stochastic {}), root, draw);
+                let random: Arc<dyn RoutingPolicy> = match policy.is_tied() {
+                    true => Arc::new(StochasticTied {}),
+                    false => Arc::new(Stochastic {}),
+                };
+                let path = |draw| RoutedPath::new(random.clone(), root, draw);
                 (0..draws.max(1) as u64).map(path).collect()
             }
         }

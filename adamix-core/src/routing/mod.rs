@@ -65,6 +65,11 @@ pub trait RoutingPolicy: Send + Sync + core::fmt::Debug {
         Vec::new()
     }
 
+    /// Whether down `i` only ever meets up `i`; random inference then keeps them together.
+    fn is_tied(&self) -> bool {
+        false
+    }
+
     /// How a model trained with this policy is evaluated unless asked otherwise.
     fn native_inference(&self) -> Inference {
         Inference::Merged

@@ -63,7 +63,12 @@ impl Work {
         }
         // Attention's backward pass has two products for each of the forward's, and computes the scores again.
         let backward = (layers - 1.0) * (linear + 2.5 * attention) + layers * 2.0 * adapter;
-        self.passes as f64 * (forward + backward)
+        // What lies below the first adapter is run once for all passes where nothing is dropped.
+        let once = match self.dropout == 0.0 {
+            true => (self.passes as f64 - 1.0) * (linear + attention),
+            false => 0.0,
+        };
+        self.passes as f64 * (forward + backward) - once
     }
 
     fn model(&self, device: &Device) -> Result<SequenceClassifier> {

@@ -122,7 +122,11 @@ impl Generate {
             None => config::read(None, &self.set)?,
         };
         self.check_search(&config.generation)?;
-        output::check(&self.output, &[&self.input])?;
+        let read = self.adapter.iter().chain([&self.input]);
+        output::check(
+            &self.output,
+            &read.map(PathBuf::as_path).collect::<Vec<_>>(),
+        )?;
         let device = crate::device::open(&self.device)?;
         let base = DecoderBase::of_run(&config, self.model.as_deref())?;
         let adapter = run

@@ -11,6 +11,12 @@ pub fn check(output: &Path, inputs: &[&Path]) -> Result<()> {
         "{}: is a folder; name a file",
         output.display()
     );
+    // The file that is written takes the place of what is there.
+    ensure!(
+        output.is_file() || output.symlink_metadata().is_err(),
+        "{}: is no plain file; name one",
+        output.display()
+    );
     let same = |input: &&&Path| {
         let whole = |path: &Path| path.canonicalize().ok();
         whole(output).is_some_and(|found| whole(input) == Some(found))

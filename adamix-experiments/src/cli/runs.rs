@@ -9,6 +9,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
 use super::show;
+use crate::checkpoint::{Lock, lock};
 use crate::run::{Filter, Measured, RunFolder, Stored, chosen, facts, find, keys, locate};
 use crate::sweep::{Claims, Seen};
 
@@ -191,6 +192,7 @@ impl Runs {
     /// All are found before any is removed.
     fn remove(&self, names: &[String]) -> Result<()> {
         let mut folders: Vec<RunFolder> = Vec::new();
+        let mut locks = Vec::new();
         for name in names {
             let folder = locate(&self.store, name)?;
             if let (Some(store), Some(id)) = (folder.path().parent(), folder.path().file_name()) {
@@ -199,7 +201,14 @@ impl Runs {
                     bail!("{}: {owner} is at it", folder.path().display());
                 }
             }
+            let marks = [lock::FILE, "result.json", "metrics.jsonl"];
+            ensure!(
+                marks.iter().any(|name| folder.file(name).is_file()),
+                "{}: no run wrote into it; remove it by hand",
+                folder.path().display()
+            );
             if folders.iter().all(|other| other.path() != folder.path()) {
+                locks.push(Lock::take(folder.path())?);
                 folders.push(folder);
             }
         }

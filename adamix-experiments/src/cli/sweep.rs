@@ -1,5 +1,6 @@
 //! `adamix sweep`.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use adamix_models::hub::write;
@@ -12,7 +13,7 @@ use crate::config;
 use crate::interrupt::Interrupt;
 use crate::recipe::Sitting;
 use crate::sweep::{
-    self, Ended, LocalOptions, Outcome, RunStatus, Spec, Status, SweepFile, SweepFolder,
+    self, Ended, LocalOptions, Outcome, RunStatus, Seen, Spec, Status, SweepFile, SweepFolder,
 };
 
 /// Plan many runs from one file, and work them off here or on a cluster.
@@ -92,6 +93,19 @@ impl Source {
         // Tasks of a cluster know their runs by the line of the plan.
         if folder.specs().is_ok_and(|before| before != specs) {
             sweep::refuse_queued(&folder)?;
+        }
+        // Workers of another sweep of this name would find their runs gone from the plan.
+        if folder.file().is_ok_and(|before| before != file) {
+            let claims = folder.claims();
+            let known = folder.specs().unwrap_or_default();
+            let busy = |spec: &&Spec| matches!(claims.look(&spec.id), Seen::Running(_));
+            if let Some(spec) = known.iter().find(busy) {
+                bail!(
+                    "{}: run {} of what it held before is at work; wait for it, or give the file another name",
+                    folder.path().display(),
+                    spec.id
+                );
+            }
         }
         folder.write(&file, &specs)?;
         Ok((file, SweepFolder::open(folder.path())?, specs))
@@ -213,19 +227,28 @@ struct Worker {
 impl Worker {
     fn run(self) -> Result<()> {
         let folder = SweepFolder::open(&self.folder)?;
+        // Before a run is claimed that would fail by it.
+        crate::device::open(&self.device)?;
         let sitting = Sitting {
             progress: show::progress(),
             interrupt: Interrupt::on_signals()?,
             ..Sitting::quiet(&self.device)
         };
+        let failed = Cell::new(0);
         let report = |spec: &Spec, ended: &Result<Ended>| match ended {
             // A log that cannot be written is no reason to end the sweep: the store says it too.
             Ok(Ended::Done) => drop(say!("{}  done  {}", spec.id, spec.label())),
             Ok(Ended::Found) => drop(say!("{}  found  {}", spec.id, spec.label())),
-            Err(error) => drop(say!("{}  failed  {}: {error:#}", spec.id, spec.label())),
+            Err(error) => {
+                failed.set(failed.get() + 1);
+                drop(say!("{}  failed  {}: {error:#}", spec.id, spec.label()));
+            }
         };
         let Some(wanted) = &self.run else {
-            return sweep::work_off(&folder, &sitting, &report);
+            sweep::work_off(&folder, &sitting, &report)?;
+            let count = failed.get();
+            ensure!(count == 0, "{count} runs failed, as said above");
+            return Ok(());
         };
         let specs = folder.specs()?;
         let index = wanted.parse::<usize>().ok().filter(|_| wanted.len() < 16);
@@ -288,6 +311,14 @@ struct ShowChoice {
 
 impl ShowChoice {
     fn run(self) -> Result<()> {
+        if let Some(to) = self.to.as_ref().filter(|to| to.exists()) {
+            let table = config::read_table(to).unwrap_or_default();
+            ensure!(
+                table.keys().eq(["case"]),
+                "{}: holds something other than chosen cases; name another file",
+                to.display()
+            );
+        }
         let mut all = Vec::new();
         let mut texts = Vec::new();
         for path in &self.folders {

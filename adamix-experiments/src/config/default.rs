@@ -3,7 +3,7 @@
 use adamix_core::adaptation::Activation;
 use toml::Table;
 
-use super::RunConfig;
+use super::{MeasuredAfter, RunConfig};
 
 /// Sets the keys that `given` does not name and whose default depends on the method or the task.
 pub fn fill(config: &mut RunConfig, given: &Table) {
@@ -16,6 +16,10 @@ pub fn fill(config: &mut RunConfig, given: &Table) {
             true if generates => 100.0,
             true => 1.0,
         };
+    }
+    if !named("evaluation", "after") && config.few_shot.split > 0 {
+        // The split's other rows are the test rows: nothing is chosen on them.
+        config.evaluation.after = MeasuredAfter::Last;
     }
     if !generates {
         return;

@@ -129,7 +129,8 @@ impl RunConfig {
 
     /// Whether a second pass of a step over a model with these sites would differ from the first at all.
     pub fn passes_differ(&self, sites: &[Site]) -> bool {
-        let drops = self.backbone.dropout > 0.0 || self.adaptation.lora_dropout > 0.0;
+        let low_rank = matches!(self.adaptation.method.kind, Kind::Lora | Kind::UnipeltApl);
+        let drops = self.backbone.dropout > 0.0 || (low_rank && self.adaptation.lora_dropout > 0.0);
         drops || sites.iter().any(|site| site.down.max(site.up) > 1)
     }
 

@@ -36,7 +36,7 @@ pub use config::{
 pub use objective::Objective;
 pub use record::{DataRecord, HeldOut, Point, Record};
 
-use crate::checkpoint::Store;
+use crate::checkpoint::{Store, lock};
 use crate::config::Checkpoint;
 use crate::recipe::{Adapted, Driver, Sitting};
 use measure::{Measure, Unigram};
@@ -63,6 +63,29 @@ pub fn run(config: &PretrainConfig, out: &Path, sitting: &Sitting) -> Result<Rec
     }
 }
 
+/// Refuses a folder with other files than a pretraining leaves that never came to its first checkpoint.
+fn refuse_foreign(out: &Path) -> Result<()> {
+    const OURS: [&str; 6] = [
+        lock::FILE,
+        "checkpoint",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "metrics.jsonl",
+        "timings.jsonl",
+    ];
+    let of_tokenizer = |name: &str| ["vocab.txt", "vocab.json", "merges.txt"].contains(&name);
+    for entry in out.read_dir().into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let known = OURS.contains(&name.as_str()) || of_tokenizer(&name);
+        ensure!(
+            known || name.ends_with(".tmp"),
+            "{}: holds `{name}`, which no pretraining left; choose another folder",
+            out.display()
+        );
+    }
+    Ok(())
+}
+
 fn pretrain<M: LanguageModel>(
     config: &PretrainConfig,
     out: &Path,
@@ -83,11 +106,7 @@ fn pretrain<M: LanguageModel>(
     let position = store.position()?;
     match position {
         Some(at) => record::expect_schedule(out, at.step, &config.training)?,
-        None => ensure!(
-            !out.join("model.safetensors").exists(),
-            "{}: holds a model; choose another folder",
-            out.display()
-        ),
+        None => refuse_foreign(out)?,
     }
 
     sitting.progress.set_message("reading the corpus");

@@ -1,8 +1,9 @@
 //! The files that a pretraining reads, and what becomes of them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use adamix_data::fingerprint;
+use adamix_data::{Tokenizer, fingerprint};
 use adamix_models::hub::{Weights, write};
 use anyhow::{Context, Result, ensure};
 use toml::{Table, Value};
@@ -82,8 +83,18 @@ impl Sources {
                 path.display()
             );
         }
+        let files = corpus::files(&paths)?;
+        let whole = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+        let mut known = BTreeSet::new();
+        for path in files.iter().chain(&further) {
+            ensure!(
+                known.insert(whole(path)),
+                "{}: is in the corpus twice, or held out and in it; name it once",
+                path.display()
+            );
+        }
         Ok(Self {
-            files: corpus::files(&paths)?,
+            files,
             further,
             base,
         })
@@ -127,12 +138,15 @@ impl Sources {
         Ok(Origin::new(&table, &inputs))
     }
 
-    /// The hash of the base model's weights.
+    /// The hash of the base model: its weights, its configuration and its tokenizer.
     pub(super) fn base_hash(&self) -> Result<Option<String>> {
         let Some(folder) = &self.base else {
             return Ok(None);
         };
-        Ok(Some(fingerprint(Weights::open(folder)?.paths())?))
+        let mut files = vec![folder.join("config.json")];
+        files.extend_from_slice(Weights::open(folder)?.paths());
+        let tokenizer = Tokenizer::from_folder(folder)?.fingerprint();
+        Ok(Some(format!("{}+{tokenizer}", fingerprint(&files)?)))
     }
 
     /// The size of the corpus.

@@ -15,6 +15,7 @@ use super::config::PretrainConfig;
 use super::measure::Measure;
 use super::model::LanguageModel;
 use super::order::Plan;
+use crate::checkpoint::Position;
 use crate::interrupt::Interrupt;
 use crate::recipe::{Adapted, MicroTrace, Micros, StepTrace, Training};
 use crate::run::{Measured, Metrics};
@@ -47,6 +48,15 @@ impl<M: LanguageModel> Training for Pretraining<'_, M> {
         let last = (epoch * stretch).min(self.steps());
         let steps = self.plan.rows((epoch - 1) * stretch + 1..=last);
         steps.into_iter().map(|rows| vec![rows]).collect()
+    }
+
+    fn at(&self, position: Position) -> Position {
+        let stretch = self.config.training.checkpoint_steps;
+        Position {
+            epoch: position.step / stretch + 1,
+            done: position.step % stretch,
+            step: position.step,
+        }
     }
 
     fn rate(&self, step: usize) -> f64 {

@@ -39,6 +39,11 @@ pub trait Training {
     /// Steps of the whole run; the last epoch ends with the last step.
     fn steps(&self) -> usize;
 
+    /// Where a run goes on whose checkpoint says this, with steps left: another number of steps may mean other epochs.
+    fn at(&self, position: Position) -> Position {
+        position
+    }
+
     /// What the steps of an epoch (from 1) read, in order.
     fn epoch(&self, epoch: usize) -> Vec<Micros>;
 
@@ -152,7 +157,16 @@ impl<T: Training> Driver<'_, T> {
             model = self.train_epoch(model, &mut course)?;
             self.measure_epoch(&model, &mut course)?;
         }
-        course.records.settle()?;
+        if course.state.last.is_none() {
+            // It went on from a longer plan, at whose end nothing was to be kept.
+            course.state.position.epoch -= 1;
+            self.measure_epoch(&model, &mut course)?;
+        }
+        // What follows may be long, and a stop then must not cost the training.
+        match self.every.steps > 0 || self.every.minutes > 0.0 {
+            true => self.save(&model, &mut course)?,
+            false => drop(course.records.settle()?),
+        }
         Ok(Finished {
             best: course.state.best,
             last: course.state.last.expect("a run has an epoch"),
@@ -171,7 +185,11 @@ impl<T: Training> Driver<'_, T> {
         let (model, state, records) = match saved {
             Some(saved) => {
                 let records = Records::resume(self.run, trace, &saved.lengths)?;
-                (saved.model, saved.state, records)
+                let mut state = saved.state;
+                if state.position.step < self.training.steps() {
+                    state.position = self.training.at(state.position);
+                }
+                (saved.model, state, records)
             }
             None => {
                 let records = Records::create(self.run, trace)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use adamix_models::hub::write;
 use anyhow::{Context, Result, bail};
 
-use super::{Identity, JsonLines, RunResult};
+use super::{Identity, JsonLines, RunResult, chosen};
 use crate::checkpoint::{Store, lock};
 use crate::config::{self, RunConfig};
 
@@ -59,6 +59,7 @@ impl RunFolder {
             return Ok(Started::Done(result));
         }
         if !store.exists() {
+            folder.check_own(config)?;
             store.remove()?;
             folder.clear()?;
         }
@@ -83,6 +84,29 @@ impl RunFolder {
             self.path.display(),
             result.identity.id
         );
+    }
+
+    /// Refuses a `run.toml` that another run wrote, or nobody but its author.
+    fn check_own(&self, config: &RunConfig) -> Result<()> {
+        let path = self.file("run.toml");
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            return Ok(());
+        };
+        let written: Option<RunConfig> = toml::from_str(&text).ok();
+        let canonical = |config: &RunConfig| toml::to_string(config).is_ok_and(|own| own == text);
+        let Some(written) = written.filter(canonical) else {
+            bail!(
+                "{}: no run wrote this file, and one would replace it; choose another --out",
+                path.display()
+            );
+        };
+        if chosen(&written) != chosen(config) {
+            bail!(
+                "{}: another run began here and came to no checkpoint; choose another --out, or remove the folder",
+                self.path.display()
+            );
+        }
+        Ok(())
     }
 
     /// Whether somebody else's files are in it: other than what a run leaves that was killed while it wrote

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::checkpoint::Origin;
-use crate::config::{Checkpoint, RunConfig};
+use crate::config::{self, Checkpoint, RunConfig};
 
 /// Raised by hand when the same config would no longer give the same numbers.
 pub const SEMANTICS: u32 = 1;
@@ -68,7 +68,12 @@ pub fn rerun(config: &RunConfig) -> Table {
         checkpoint: Checkpoint::default(),
         ..config.clone()
     };
-    difference(table(&plain), &table(&RunConfig::default()))
+    let mut keys = difference(table(&plain), &table(&RunConfig::default()));
+    // A default that depends on other keys is named where the run had the plain one.
+    if let Ok(again) = config::resolve(keys.clone()) {
+        config::overlay(&mut keys, difference(table(&plain), &table(&again)));
+    }
+    keys
 }
 
 /// The part of a config that is not as the defaults are.
@@ -96,6 +101,26 @@ mod tests {
             toml::to_string(&rerun(&config)).unwrap(),
             "[optimizer]\nlearning_rate = 0.5\n"
         );
+    }
+
+    #[test]
+    fn what_is_said_of_a_run_gives_it_again() {
+        let settings: [&[&str]; 4] = [
+            &["adaptation.method=adapter", "consistency.weight=1.0"],
+            &[
+                "task=e2e",
+                "adaptation.method=adamix-lora",
+                "consistency.weight=1.0",
+            ],
+            &["adaptation.method=houlsby", "adaptation.activation=gelu"],
+            &["task=e2e", "input.max_length=128"],
+        ];
+        for settings in settings {
+            let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
+            let config = config::read(None, &settings).unwrap();
+            let again = config::resolve(rerun(&config)).unwrap();
+            assert_eq!(chosen(&again), chosen(&config), "{settings:?}");
+        }
     }
 
     #[test]

@@ -49,13 +49,14 @@ pub fn power_of_t(shift: f64, freedom: f64, alpha: f64) -> f64 {
 pub(super) fn fewest(most: usize, enough: impl Fn(usize) -> bool) -> Option<usize> {
     // Doubling, then bisection.
     let mut high = 2;
+    let mut low = 1;
     while !enough(high) {
-        high *= 2;
-        if high > most {
+        if high >= most {
             return None;
         }
+        low = high;
+        high = (2 * high).min(most);
     }
-    let mut low = high / 2;
     while high - low > 1 {
         let middle = low.midpoint(high);
         if enough(middle) {

@@ -48,7 +48,15 @@ pub fn points(file: &SweepFile) -> Result<Vec<Point>> {
     for (key, values) in grid {
         axes.push(list(&format!("grid.{key}"), &key, values)?);
     }
-    refuse_twice(&axes)?;
+    let halving = (file.search.as_ref()).and_then(|search| search.halving.as_ref());
+    let given = halving.map(|halving| Settings::from([(halving.key.clone(), Value::from(0))]));
+    let owned = axes
+        .iter()
+        .map(|(place, steps)| (place.as_str(), steps.as_slice()));
+    let further = given
+        .iter()
+        .map(|step| ("search.halving", std::slice::from_ref(step)));
+    refuse_twice(owned.chain(further))?;
 
     let mut points = vec![Point {
         settings: Settings::new(),
@@ -111,7 +119,7 @@ fn zip(number: usize, table: &Table) -> Result<Axis> {
     Ok((format!("zip number {number}"), steps))
 }
 
-fn refuse_twice(axes: &[Axis]) -> Result<()> {
+fn refuse_twice<'a>(axes: impl Iterator<Item = (&'a str, &'a [Settings])>) -> Result<()> {
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
     for (place, steps) in axes {
         for key in steps.iter().flat_map(Settings::keys) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use thiserror::Error;
 
 use super::claim::{Attempt, Claim};
 use super::folder::SweepFolder;
@@ -13,6 +14,11 @@ use crate::recipe::{self, Sitting};
 
 /// How often a worker looks whether a run that another one has is free.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// Where this worker runs, a run cannot be.
+#[derive(Debug, Error)]
+#[error("this worker cannot read the run's model or data, which the plan could")]
+struct Unable;
 
 /// How a run ended for the worker that was asked for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +73,10 @@ pub fn work_off(
             match claims.take(&spec.id, false)? {
                 Attempt::Mine(claim) => {
                     let ended = run(folder, &spec, claim, sitting);
-                    if ended.as_ref().is_err_and(is_a_stop) {
+                    if ended
+                        .as_ref()
+                        .is_err_and(|error| is_a_stop(error) || error.is::<Unable>())
+                    {
                         return ended.map(drop);
                     }
                     if ended.as_ref().is_err_and(|error| error.is::<Busy>()) {
@@ -97,8 +106,15 @@ fn run(folder: &SweepFolder, spec: &Spec, claim: Claim, sitting: &Sitting) -> Re
         claim.done()?;
         return Ok(Ended::Found);
     }
+    let found = match recipe::identity(&spec.config) {
+        Ok(identity) => identity.id,
+        // Not the run's fault: the next worker may do better.
+        Err(error) => {
+            claim.stop()?;
+            return Err(error.context(Unable));
+        }
+    };
     let train = || {
-        let found = recipe::identity(&spec.config)?.id;
         if found != spec.id {
             bail!(
                 "the base model or the data changed since the sweep was planned: the run is now {found}; plan again"

@@ -29,7 +29,7 @@ pub use round_robin::RoundRobin;
 pub use smear::Smear;
 pub use stochastic::Stochastic;
 pub use task::Task;
-pub use tied::StochasticTied;
+pub use tied::{StochasticTied, TiedPerExample};
 pub use top_k::TopK;
 pub use top_p::TopP;
 pub use without_replacement::WithoutReplacement;

@@ -86,7 +86,11 @@ struct Asked {
 
 impl Predict {
     pub fn run(self) -> Result<()> {
-        output::check(&self.output, &[&self.input])?;
+        let read = self.adapter.iter().chain([&self.input, &self.model]);
+        output::check(
+            &self.output,
+            &read.map(PathBuf::as_path).collect::<Vec<_>>(),
+        )?;
         let device = crate::device::open(&self.device)?;
         let task = self.task.as_deref().map(Task::by_name).transpose()?;
         let examples = self.read(task)?;
