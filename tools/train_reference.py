@@ -30,7 +30,7 @@ EVALUATION_BATCH = 64
 
 def rate_at(settings: Settings, step: int, steps: int) -> float:
     """Learning rate of update `step` (from 0): linear warm-up, then linear to zero."""
-    warmup = math.ceil(settings.warmup_ratio * steps)
+    warmup = settings.warmup_steps or math.ceil(settings.warmup_ratio * steps)
     index = step if settings.first_rate == "zero" else step + 1
     if index < warmup:
         return settings.learning_rate * index / warmup
@@ -76,6 +76,7 @@ class Training:
     """One run: `epochs` yields a record after each epoch."""
 
     def __init__(self, settings: Settings, out: Path, trace: bool) -> None:
+        settings.refuse_other_rows()
         torch.manual_seed(settings.seed)
         self.settings, self.out = settings, out
         self.task = find_task(settings.task)

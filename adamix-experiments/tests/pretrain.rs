@@ -196,7 +196,7 @@ fn a_folder_with_a_model_is_left_alone() {
     assert!(
         String::from_utf8(output.stderr)
             .unwrap()
-            .contains("holds a model")
+            .contains("holds `model.safetensors`, which no pretraining left")
     );
     assert_eq!(
         std::fs::read(out.join("model.safetensors")).unwrap(),

@@ -57,6 +57,12 @@ class Settings:
     accumulation: int
     first_rate: str
     regression_floor: str
+    other_rows: tuple[str, ...]
+
+    def refuse_other_rows(self) -> None:
+        """Raises ValueError where the run trains on rows that only its trace tells."""
+        if self.other_rows:
+            raise ValueError(f"only a replay knows the rows of a run with {', '.join(self.other_rows)}")
 
     @property
     def down_experts(self) -> int:
@@ -112,7 +118,17 @@ def _settings(tree: dict[str, Any], path: Path) -> Settings:
     choice("routing.policy", "stochastic", ("stochastic",))
     choice("merging.rule", "uniform", ("uniform",))
     choice("evaluation.inference", "native", ("native", "merged"))
+    choice("consistency.task_loss", "first", ("first",))
+    choice("prompt.template", "", ("",))
+    if "preset" in tree:
+        raise ValueError(f"{path}: `preset` is not expanded here; give the run's run.toml, which has its keys")
+    for key in ("adaptation.sites", "adaptation.layers", "adaptation.train", "adaptation.rank_stabilized", "adaptation.parts_apart"):
+        if get(key, None):
+            raise ValueError(f"{path}: `{key}` is not understood here")
+    rows = {"input.held_out": 0, "input.kept_for_merging": 0, "input.last_batch": "short", "few_shot.split": 0,
+            "few_shot.per_class": 0}
     return Settings(
+        other_rows=tuple(f"{key} = {get(key, plain)!r}" for key, plain in rows.items() if get(key, plain) != plain),
         seed=get("seed", 1),
         task=task,
         data=Path(get("data")),

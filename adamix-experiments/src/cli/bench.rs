@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use clap::Args;
 use serde_json::json;
 
+use super::number::{at_least_one, rate};
 use super::show;
 use crate::bench::{self, Generation, Machine, Times, Work, peak_memory};
 use crate::config::Precision;
@@ -33,7 +34,7 @@ pub struct Bench {
     #[arg(long, default_value_t = 128, value_parser = at_least_one)]
     tokens: usize,
     /// Every dropout of an encoder.
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = 0.1, value_parser = rate)]
     dropout: f64,
     /// Width of the adapters.
     #[arg(long, default_value_t = 16, value_parser = at_least_one)]
@@ -65,14 +66,6 @@ pub struct Bench {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("must be at least 1".to_owned()),
-        Ok(number) => Ok(number),
-        Err(_) => Err("must be a whole number".to_owned()),
-    }
 }
 
 impl Bench {

@@ -9,8 +9,8 @@ use burn::tensor::Device;
 use clap::Args;
 use serde_json::json;
 
-use super::show;
 use super::state::State;
+use super::{number, show};
 use crate::config::{InferenceChoice, RunConfig};
 use crate::recipe::generation::{DecoderBase, Remeasure};
 use crate::recipe::{Base, Evaluator, Mode, TaskData};
@@ -32,7 +32,7 @@ pub struct Evaluate {
     #[arg(long, value_enum, default_value = "native")]
     inference: InferenceChoice,
     /// Random paths of random-ensemble and monte-carlo; the run's own number unless given.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "NUMBER", value_parser = number::a_few)]
     paths: Option<usize>,
     /// Which state of the model.
     #[arg(long, value_enum, default_value = "best")]

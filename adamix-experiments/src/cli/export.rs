@@ -12,15 +12,17 @@ use adamix_models::hub::adapter::{self, AdapterConfig};
 use adamix_models::hub::card::{Card, Holds};
 use adamix_models::hub::model_folder::{self, ModelCard};
 use adamix_models::hub::peft::{self, Setting};
-use adamix_models::hub::{self, Layout, StoredAdapter, Weights, affine_modules, fold, portable};
+use adamix_models::hub::{
+    self, Layout, StoredAdapter, Weights, affine_modules, fold, portable, write,
+};
 use adamix_models::site::Adaptable;
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::show;
 use super::state::State;
+use super::{number, output, show};
 use crate::embedded;
 use crate::recipe::Base;
 use crate::run::{Metrics, RunFolder};
@@ -57,7 +59,7 @@ pub struct Export {
     #[arg(long, value_enum, default_value = "best")]
     state: State,
     /// LoRA's alpha, for a loralib .bin file, which does not hold it.
-    #[arg(long, value_name = "ALPHA")]
+    #[arg(long, value_name = "ALPHA", value_parser = number::alpha)]
     lora_alpha: Option<f64>,
     /// Print what was written as JSON.
     #[arg(long)]
@@ -92,15 +94,7 @@ impl Export {
             true => Some(RunFolder::open(&self.source)?),
             false => None,
         };
-        let occupied = self
-            .out
-            .read_dir()
-            .is_ok_and(|mut entries| entries.next().is_some());
-        ensure!(
-            !occupied,
-            "{}: not empty; choose another --out",
-            self.out.display()
-        );
+        output::check_folder(&self.out)?;
         let model = match (&self.model, &run) {
             (Some(model), _) => model.clone(),
             (None, Some(run)) => run.config()?.model_folder()?,
@@ -191,6 +185,7 @@ impl Export {
         run.map_or_else(|| self.source.clone(), |run| run.file(self.state.adapter()))
     }
 
+    /// Writes the folder, whole or not at all.
     fn write<M: Adaptable>(
         &self,
         model: M,
@@ -198,6 +193,28 @@ impl Export {
         facts: &Facts,
         run: Option<&RunFolder>,
     ) -> Result<()> {
+        let mut done = None;
+        write::folder(&self.out, |out| {
+            done = Some(self.fill(out, model, stored, facts, run)?);
+            anyhow::Ok(())
+        })?;
+        let (holds, values) = done.expect("the folder was filled");
+        if self.json {
+            let holds = format!("{holds:?}");
+            return show::json(&json!({"out": self.out, "holds": holds, "values": values}));
+        }
+        say!("{values} values -> {}", self.out.display())
+    }
+
+    /// What was written, and how many values.
+    fn fill<M: Adaptable>(
+        &self,
+        out: &Path,
+        model: M,
+        stored: &StoredAdapter,
+        facts: &Facts,
+        run: Option<&RunFolder>,
+    ) -> Result<(Holds, usize)> {
         let (model, merging) = self.single(&model, run)?;
         let replaced: BTreeSet<&String> = stored
             .parameters()
@@ -218,7 +235,7 @@ impl Export {
                 let adapter = adapter.context("cannot be folded into the base's weights")?;
                 let mut tensors = parameter::export(&without_adaptations(model), |_| true);
                 fold(&mut tensors, &adapter, facts.setting.layout)?;
-                self.save_model(facts, &tensors)?;
+                self.save_model(out, facts, &tensors)?;
                 Holds::Model
             }
             Format::Peft => {
@@ -250,13 +267,7 @@ impl Export {
                     info.name.contains(MARK) || is_kept(&info.name)
                 });
                 let adapter = adapter.ok().filter(|_| refusal.is_none());
-                adapter::save_served(
-                    &self.out,
-                    &config,
-                    &tensors,
-                    adapter.as_ref(),
-                    &facts.setting,
-                )?;
+                adapter::save_served(out, &config, &tensors, adapter.as_ref(), &facts.setting)?;
                 match refusal {
                     None => Holds::PeftAdapter,
                     Some(reason) => {
@@ -268,15 +279,10 @@ impl Export {
                 }
             }
         };
-        let values = stored_values(&self.out)?;
+        let values = stored_values(out)?;
         let card = self.card(holds, facts, stored, run, values, merging)?;
-        card.save(&self.out)?;
-        if self.json {
-            let holds = format!("{holds:?}");
-            return show::json(&json!({"out": self.out, "holds": holds, "values": values}));
-        }
-        say!("{values} values -> {}", self.out.display())?;
-        Ok(())
+        card.save(out)?;
+        Ok((holds, values))
     }
 
     /// The model with one module a site, and how it came to that.
@@ -338,6 +344,7 @@ impl Export {
 
     fn save_model(
         &self,
+        out: &Path,
         facts: &Facts,
         tensors: &std::collections::BTreeMap<String, HostTensor>,
     ) -> Result<()> {
@@ -347,7 +354,7 @@ impl Export {
             outputs: facts.pooling.as_ref().map_or(0, |_| facts.outputs),
             labels: &facts.labels,
         };
-        Ok(model_folder::save(&self.out, &facts.base, &card, tensors)?)
+        Ok(model_folder::save(out, &facts.base, &card, tensors)?)
     }
 
     fn describe<M: Adaptable>(

@@ -42,7 +42,7 @@ pub struct Generate {
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
     /// Which state of the run's model.
-    #[arg(long, value_enum, default_value = "last")]
+    #[arg(long, value_enum, default_value = "last", conflicts_with = "adapter")]
     state: State,
     /// Whose layout the input has: e2e, webnlg or dart.
     #[arg(long, value_parser = corpus)]
@@ -80,6 +80,17 @@ fn corpus(name: &str) -> Result<Corpus, String> {
 /// What can be set of a config for a model that is trained.
 const KEYS: [&str; 4] = ["seed", "generation.", "evaluation.", "merging."];
 
+/// The keys of `generation` and `merging` that training reads, not a search.
+const TRAINING: [&str; 7] = [
+    "generation.label_smoothing",
+    "generation.train_split",
+    "generation.dev_rows",
+    "generation.test_inputs",
+    "generation.states",
+    "generation.references",
+    "merging.ema",
+];
+
 /// The keys that only some searches read.
 const SEARCHES: [(&str, &[Search]); 7] = [
     ("beams", &[Search::Released, Search::HuggingFace]),
@@ -96,6 +107,10 @@ impl Generate {
     fn check_search(&self, generation: &Generation) -> Result<()> {
         for setting in &self.set {
             let key = setting.split('=').next().unwrap_or_default().trim();
+            ensure!(
+                !TRAINING.contains(&key),
+                "--set {setting}: only training reads it"
+            );
             let key = key.strip_prefix("generation.").unwrap_or_default();
             let readers = SEARCHES.iter().find(|(name, _)| *name == key);
             if let Some((_, readers)) = readers {

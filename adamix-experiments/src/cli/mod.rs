@@ -15,6 +15,7 @@ mod export;
 mod generate;
 mod inspect;
 mod merge;
+mod number;
 mod output;
 mod predict;
 mod pretrain;

@@ -28,3 +28,17 @@ pub fn check(output: &Path, inputs: &[&Path]) -> Result<()> {
     );
     Ok(())
 }
+
+/// Refuses a place for a new folder that has anything in it, or is a file.
+pub fn check_folder(out: &Path) -> Result<()> {
+    let occupied = match out.read_dir() {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(_) => out.symlink_metadata().is_ok(),
+    };
+    ensure!(
+        !occupied,
+        "{}: is a file, or not empty; choose another --out",
+        out.display()
+    );
+    Ok(())
+}

@@ -152,7 +152,7 @@ struct Run {
     #[arg(long, value_enum, default_value = "local")]
     executor: Executor,
     /// How many runs side by side on this machine; one a device where left out.
-    #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     workers: Option<usize>,
     /// Where to compute, such as cuda:0,cuda:1: runs are dealt to them in turn.
     #[arg(long, value_delimiter = ',', default_value = "flex")]

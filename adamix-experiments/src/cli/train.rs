@@ -14,7 +14,7 @@ use crate::run::RunFolder;
 /// Train a config, merge, measure, and write a run folder.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The folder gets run.toml, metrics.jsonl, timings.jsonl, adapter/, merged/, predictions/, curve.svg and, last of
+The folder gets run.toml, metrics.jsonl, timings.jsonl, adapter/, merged/, predictions/, curve.svg, routing.json and, last of
 all, result.json. A config that already ran there is not run again; one that was interrupted goes on from its
 checkpoint (checkpoint.steps, checkpoint.minutes) to the same bytes. SIGINT and SIGTERM let the step end, save and
 stop with exit code 3; a second one stops at once.

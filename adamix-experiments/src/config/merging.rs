@@ -5,7 +5,7 @@ use std::sync::Arc;
 use adamix_core::merging::{ByPlace, MergeRule, Override, RULES, Uniform};
 use adamix_core::options::Options;
 use adamix_models::site::Adaptable;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 /// Makes a rule from its name and its options.
@@ -53,6 +53,9 @@ impl Default for Merging {
     }
 }
 
+/// The rules that look at rows: `adamix merge` has them, a run does not.
+pub const GATHERED: [&str; 4] = ["fisher", "regmean", "greedy-soup", "learned-soup"];
+
 impl Merging {
     /// The decay of an average over the steps, if one is taken.
     pub fn average(&self) -> Option<f64> {
@@ -64,7 +67,13 @@ impl Merging {
     /// # Errors
     /// If there is no rule of a name, or it refuses an option.
     pub fn rule(&self) -> Result<Arc<dyn MergeRule>> {
-        self.rule_with(&|name, options| Ok(RULES.make(name, options)?))
+        self.rule_with(&|name, options| {
+            ensure!(
+                !GATHERED.contains(&name),
+                "`{name}` looks at rows, for which `adamix merge --rule {name}` is made"
+            );
+            Ok(RULES.make(name, options)?)
+        })
     }
 
     /// The rule for a model, whose banks the overrides are about.

@@ -29,7 +29,7 @@ pub use evaluation::{Evaluation, InferenceChoice, MeasuredAfter, RegressionFloor
 pub use few_shot::FewShot;
 pub use generation::{Generation, Search, States, TrainSplit};
 pub use input::{EpochOrder, Input, LastBatch, Pad};
-pub use merging::{MakeRule, Merging, RuleOverride};
+pub use merging::{GATHERED, MakeRule, Merging, RuleOverride};
 pub use method::{KINDS, Kind, Method};
 pub use optimizer::Optimizer;
 pub use path::resolve_path;

@@ -79,6 +79,16 @@ impl<M: Adaptable> Candidates<M> {
         })
     }
 
+    /// The mixture within what an expert was trained with: its heads, norms and parameters of the base.
+    ///
+    /// # Errors
+    /// If the models are not of one shape.
+    pub fn mixture_around(&self, expert: usize) -> Result<M> {
+        let own = &self.experts[expert];
+        let own = parameter::export(own, |info| self.loose.contains(&info.name));
+        Ok(parameter::assign(self.mixture.clone(), own)?)
+    }
+
     /// The model that `rule` makes of them, outside autodiff. Of what the base had, a rule sees how far the runs moved
     /// it: what prunes or thins drops changes, not the base. Where a rule merges whole modules only, what stands
     /// outside banks is averaged.

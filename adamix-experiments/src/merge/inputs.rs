@@ -24,18 +24,12 @@ pub fn grams<R: Rows>(
     batch_size: usize,
     watch: &dyn Fn(u64),
 ) -> Result<BTreeMap<String, Gram>> {
-    let counts = candidates.mixture.held().into_iter();
-    let counts: BTreeMap<String, (usize, usize)> = counts
-        .map(|held| (held.module, held.adaptation.counts()))
-        .collect();
     let mut grams = BTreeMap::new();
-    for (expert, model) in candidates.experts.iter().enumerate() {
-        // The expert alone, with all else that it was trained with.
-        let model = model.valid();
+    for expert in 0..candidates.experts.len() {
+        let model = candidates.mixture_around(expert)?.valid();
         let reader = Reader {
             expert,
             held: model.held(),
-            counts: &counts,
             grams: Mutex::default(),
         };
         for batch in rows.batches(batch_size) {
@@ -52,17 +46,15 @@ pub fn grams<R: Rows>(
     Ok(grams)
 }
 
-/// Notes what the projections of one expert read, which the model has alone.
+/// Sends everything to one expert, and notes what its projections read.
 #[derive(Debug)]
-struct Reader<'a> {
+struct Reader {
     expert: usize,
     held: Vec<Held>,
-    /// How many experts the sides of each module have in the mixture.
-    counts: &'a BTreeMap<String, (usize, usize)>,
     grams: Mutex<BTreeMap<String, Gram>>,
 }
 
-impl RoutingPolicy for Reader<'_> {
+impl RoutingPolicy for Reader {
     fn name(&self) -> &str {
         "reader"
     }
@@ -71,10 +63,10 @@ impl RoutingPolicy for Reader<'_> {
         let mut grams = self.grams.lock().unwrap_or_else(PoisonError::into_inner);
         for held in self.held.iter().filter(|held| held.site == context.site) {
             let Some(x) = context.input else { continue };
-            let Some(inputs) = held.adaptation.inputs(x.clone(), context.mask, 0) else {
+            let Some(inputs) = held.adaptation.inputs(x.clone(), context.mask, self.expert) else {
                 continue;
             };
-            let (down, up) = self.counts[&held.module];
+            let (down, up) = held.adaptation.counts();
             for (input, (bank, experts)) in inputs.into_iter().zip([("down", down), ("up", up)]) {
                 // A side with one projection is not merged.
                 if experts > 1 {
@@ -83,7 +75,7 @@ impl RoutingPolicy for Reader<'_> {
                 }
             }
         }
-        Decision::SINGLE
+        Decision::diagonal(self.expert, context.down, context.up)
     }
 }
 

@@ -16,10 +16,7 @@ use super::fisher::information;
 use super::inputs::grams;
 use super::rows::Rows;
 use super::soup::{LearnedSoup, greedy, learned};
-use crate::config::Merging;
-
-/// The rules that need data.
-const GATHERED: [&str; 4] = ["fisher", "regmean", "greedy-soup", "learned-soup"];
+use crate::config::{GATHERED, Merging};
 
 /// Whether a rule of these needs data.
 pub fn needs_rows(merging: &Merging) -> bool {

@@ -171,7 +171,8 @@ fn a_head_is_trained_on_a_frozen_base() {
         let same = before.read(name, shape).unwrap() == after.read(name, shape).unwrap();
         assert_eq!(same, !name.starts_with("lm_head."), "{name}");
     }
-    assert_eq!(record.base_hash.unwrap().len(), 64);
+    // Of its weights and configuration, and of its tokenizer.
+    assert_eq!(record.base_hash.unwrap().len(), 64 + 1 + 64);
 }
 
 /// A BERT encoder under bare names and without a head, as sentence encoders are published.

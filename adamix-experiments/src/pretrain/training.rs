@@ -52,6 +52,10 @@ impl<M: LanguageModel> Training for Pretraining<'_, M> {
 
     fn at(&self, position: Position) -> Position {
         let stretch = self.config.training.checkpoint_steps;
+        if position.done > 0 {
+            // Not measured yet.
+            return position;
+        }
         Position {
             epoch: position.step / stretch + 1,
             done: position.step % stretch,

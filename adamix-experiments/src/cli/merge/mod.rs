@@ -15,8 +15,8 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use clap::Args;
 
-use super::show;
 use super::state::State;
+use super::{output, show};
 use crate::config::{self, Merging, RunConfig};
 use crate::merge::{
     Candidates, ClassificationRows, Gatherer, GenerationRows, Rows, compare, needs_rows, part,
@@ -95,9 +95,8 @@ struct Splits<'a, T> {
 impl Merge {
     pub fn run(self) -> Result<()> {
         if let Some(out) = &self.out {
-            let occupied = (out.read_dir()).is_ok_and(|mut entries| entries.next().is_some());
+            output::check_folder(out)?;
             let out = out.display();
-            ensure!(!occupied, "{out}: not empty; choose another --out");
             let count = self.rule.len();
             ensure!(count < 2, "{out}: --out takes the result of one --rule");
         }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use self::masked::masked;
 use self::next_token::next_token;
-use super::{output, show};
+use super::{number, output, show};
 use crate::config::RegressionFloor;
 use crate::recipe::generation::DecoderBase;
 use crate::recipe::{Base, Evaluator, Mode, Served};
@@ -52,7 +52,7 @@ pub struct Predict {
     #[arg(long, value_name = "DIR")]
     adapter: Vec<PathBuf>,
     /// LoRA's alpha, for a loralib .bin file, which does not hold it.
-    #[arg(long, value_name = "ALPHA")]
+    #[arg(long, value_name = "ALPHA", value_parser = number::alpha)]
     lora_alpha: Option<f64>,
     /// A GLUE task, for the columns of a TSV and the class names.
     #[arg(long)]
@@ -64,10 +64,10 @@ pub struct Predict {
     #[arg(long, value_name = "FILE.jsonl")]
     output: PathBuf,
     /// Longest input in tokens; that of the run or the adapter unless given, or 128.
-    #[arg(long)]
+    #[arg(long, value_parser = number::a_few)]
     max_length: Option<usize>,
     /// Rows a batch.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = number::a_few)]
     batch_size: usize,
     /// Where to compute.
     #[arg(long, default_value = "flex")]

@@ -48,22 +48,26 @@ impl Exhibit for Settings {
     fn documents(&self, view: &View<'_>) -> Result<Vec<Document>> {
         let mut lines = Vec::new();
         for grid in [table1::EXHIBIT, table2::EXHIBIT] {
-            let mut groups: Vec<(String, Vec<Cell>)> = Vec::new();
+            let mut groups: Vec<(String, String, Vec<Cell>)> = Vec::new();
             for task in grid.tasks(view.profile) {
                 let want = grid.want(methods::row("adamix")?, &task);
+                let config = view.profile.config(want.place(), 1)?;
+                let model = config.model.rsplit('/').next().unwrap_or_default();
+                let label = format!("{task}, {model}, for {}", grid.table().number);
                 let settings = view.profile.settings(want.place(), 1)?;
-                let config = toml::Table::try_from(view.profile.config(want.place(), 1)?)?;
+                let config = toml::Table::try_from(&config)?;
                 let cell = |key: &&str| {
                     let value = value(&config, key).map_or(String::new(), |v| v.to_string());
                     let source = settings.sources.get(*key).map_or("default", String::as_str);
                     Cell::Text(format!("{} ({source})", value.trim_matches('"')))
                 };
-                groups.push((task.clone(), KEYS.iter().map(cell).collect()));
+                let cells = KEYS.iter().map(cell).collect();
+                groups.push((task.clone(), label, cells));
             }
-            for (task, cells) in groups {
+            for (task, label, cells) in groups {
                 lines.push(Line {
                     key: format!("{}-{task}", grid.published),
-                    label: format!("{task}, {}", grid.table().base),
+                    label,
                     origin: Origin::Plain,
                     cells,
                 });
