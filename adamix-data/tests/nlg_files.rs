@@ -264,3 +264,24 @@ fn parts_of_webnlg_are_scored_apart_where_the_file_tells_them() {
         "{error}"
     );
 }
+
+#[test]
+fn the_phantom_segment_is_in_the_score_and_in_no_list() {
+    let references = file("phantom", "r.txt", "a b c d\n\ne f g h\n");
+    let outputs = file("phantom", "o.txt", "a b c d\ne f g x\n");
+    let score = |phantom_segment| {
+        let options = Options {
+            phantom_segment,
+            segments: true,
+            bootstrap: Some(20),
+            ..Options::default()
+        };
+        let scores = score_files(Kind::Webnlg, &references, &outputs, &options).expect("scores");
+        let json = serde_json::to_value(&scores).expect("serialisable");
+        let segments = json["segments"]["TER"].as_array().expect("a list").len();
+        (scores.get("TER").expect("TER"), segments)
+    };
+    // One edit of four words, and one segment that is all wrong.
+    assert_eq!(score(false), (0.125, 2));
+    assert_eq!(score(true), (1.25 / 3.0, 2));
+}

@@ -178,6 +178,26 @@ fn a_decoder_is_killed_at_any_point() {
 }
 
 #[test]
+fn a_stop_while_texts_are_decoded_costs_no_training() {
+    let fixture = DecoderFixture::new();
+    let whole = fixture.path("whole");
+    finish(&fixture.config(), &whole);
+    let out = fixture.path("stopped");
+    let mut command = train(&fixture.config(), &out);
+    command.args(["--set", "checkpoint.steps=0"]);
+    command
+        .env("ADAMIX_FAULT", "decode=term")
+        .stderr(Stdio::piped());
+    let output = command.output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains("of 6, which is saved"), "{error}");
+    assert!(out.join("checkpoint/step-6.safetensors").is_file());
+    finish(&fixture.config(), &out);
+    assert_same(&out, &outcome(&whole), "stopped while decoding");
+}
+
+#[test]
 fn killed_from_outside_at_any_time() {
     let fixture = Fixture::new();
     let out = fixture.path("whole");

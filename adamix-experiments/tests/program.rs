@@ -2,8 +2,12 @@
 
 mod fixture;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use adamix_core::parameter::HostTensor;
+use adamix_models::hub::Weights;
+use adamix_models::hub::write::{self, Precision};
 use assert_cmd::Command;
 use fixture::Fixture;
 
@@ -295,6 +299,84 @@ fn bad_input_is_one_line_that_names_the_culprit() {
             .arg(file.join("run")),
     );
     assert!(unwritable.contains("a-file"), "{unwritable}");
+}
+
+#[test]
+fn files_of_others_are_left_alone() {
+    let fixture = Fixture::new();
+    // A config by hand where a run would put its own.
+    let own = fixture.path("own");
+    std::fs::create_dir(&own).unwrap();
+    let config = own.join("run.toml");
+    let text = format!(
+        "# by hand\n{}",
+        std::fs::read_to_string(fixture.config()).unwrap()
+    );
+    std::fs::write(&config, &text).unwrap();
+    let mut command = adamix();
+    command.arg("train").arg("--config").arg(&config);
+    let error = refused(command.arg("--out").arg(&own));
+    assert!(error.contains("no run wrote this file"), "{error}");
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), text);
+    // A folder that no run wrote into is not removed as one, nor is one that a run is at.
+    let error = refused(adamix().args(["runs", "remove"]).arg(&own));
+    assert!(error.contains("no run wrote into it"), "{error}");
+    let run = fixture.path("run");
+    train(&fixture, &run, &[]);
+    let lock = std::fs::File::open(run.join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let error = refused(adamix().args(["runs", "remove"]).arg(&run));
+    assert!(error.contains("another program is at work"), "{error}");
+    drop(lock);
+    // Predictions do not take the place of a device, or of what they are made with.
+    let adapter = run.join("merged/last/adapter_model.safetensors");
+    for (output, expected) in [
+        (Path::new("/dev/null"), "is no plain file"),
+        (&adapter, "is the input"),
+    ] {
+        let mut command = adamix();
+        command.arg("predict").arg("--model").arg(fixture.model());
+        command
+            .arg("--adapter")
+            .arg(&adapter)
+            .args(["--lora-alpha", "16", "--task", "rte"]);
+        command.arg("--input").arg(fixture.data().join("dev.tsv"));
+        let error = refused(command.arg("--output").arg(output));
+        assert!(error.contains(expected), "{error}");
+    }
+    adamix()
+        .args(["runs", "remove"])
+        .arg(&run)
+        .assert()
+        .success();
+    assert!(!run.exists());
+}
+
+#[test]
+fn a_head_that_is_not_in_the_file_is_told() {
+    let fixture = Fixture::new();
+    let out = fixture.path("run");
+    train(&fixture, &out, &[]);
+    let folder = out.join("merged/last");
+    let path = folder.join("adapter_model.safetensors");
+    let weights = Weights::from_files(&folder, vec![path.clone()]).unwrap();
+    let kept = weights.names().filter(|name| !name.contains("classifier"));
+    let kept: BTreeMap<String, HostTensor> = kept
+        .map(|name| (name.to_owned(), weights.tensor(name).unwrap()))
+        .collect();
+    write::safetensors(&path, &kept, Precision::F32).unwrap();
+    let mut command = adamix();
+    command.arg("predict").arg("--model").arg(fixture.model());
+    command
+        .arg("--adapter")
+        .arg(&folder)
+        .args(["--task", "rte"]);
+    command.arg("--input").arg(fixture.data().join("dev.tsv"));
+    let error = refused(command.arg("--output").arg(fixture.path("p.jsonl")));
+    assert!(
+        error.contains("`classifier.") && error.contains("is missing"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub fn fill(config: &mut RunConfig, given: &Table) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read;
+    use super::super::{MeasuredAfter, read};
 
     #[test]
     fn the_task_and_the_method_decide_what_is_not_named() {
@@ -50,6 +50,8 @@ mod tests {
         assert_eq!(adapter.consistency.weight, 0.0);
         let r_drop = config(&["adaptation.method=adapter", "consistency.weight=5"]);
         assert_eq!(r_drop.consistency.weight, 5.0);
+        let split = config(&["task=rte", "few_shot.split=1"]);
+        assert_eq!(split.evaluation.after, MeasuredAfter::Last);
         let e2e = config(&["task=e2e", "adaptation.method=adamix-lora"]);
         assert_eq!((e2e.consistency.weight, e2e.backbone.dropout), (100.0, 0.0));
         assert_eq!(e2e.input.max_length, 512);

@@ -116,5 +116,9 @@ mod tests {
         }
         assert_eq!(fewest(100, |_| false), None);
         assert_eq!(fewest(100, |_| true), Some(2));
+        for needed in [3, 64, 65, 70, 100] {
+            assert_eq!(fewest(100, |n| n >= needed), Some(needed));
+        }
+        assert_eq!(fewest(100, |n| n >= 101), None);
     }
 }

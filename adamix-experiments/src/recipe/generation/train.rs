@@ -8,6 +8,7 @@ use adamix_core::optimizer::AdamW;
 use adamix_data::nlg::{Corpus, encode, prompts};
 use adamix_keys::Key;
 use adamix_models::gpt2::Gpt2;
+use adamix_models::hub::fault;
 use adamix_models::site::Adaptable;
 use anyhow::{Context, Result};
 
@@ -129,6 +130,7 @@ pub fn train(
         progress.set_message("test split");
         let watch = |done| {
             progress.inc(done as u64);
+            fault::point("decode");
             Ok(sitting.interrupt.check()?)
         };
         let texts = decoding.run(&model, &mode, &inputs, &watch);

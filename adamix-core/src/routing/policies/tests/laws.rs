@@ -66,6 +66,42 @@ fn tied_sides_follow_one_uniform_draw() {
 }
 
 #[test]
+fn a_tied_mixture_is_served_at_random_as_it_was_trained() {
+    let device = Device::flex();
+    let tied: Arc<dyn RoutingPolicy> = Arc::new(StochasticTied {});
+    let sites: [Site; 0] = [];
+    for inference in [Inference::Random, Inference::MonteCarlo] {
+        let paths = inference.paths(&tied, &sites, 40, Key::new(3));
+        let mut counts = [0f64; 4];
+        for path in &paths {
+            for step in 0..40u32 {
+                let mut ask = Ask::new(tied.as_ref(), (4, 4), Key::new(7), &device);
+                ask.examples = (0..BATCH as u32).map(|i| step * 3 + i).collect();
+                let examples = ask.examples.clone();
+                let pass = path.pass(&examples);
+                let asking = Asking {
+                    counts: ask.counts,
+                    input: Some(&ask.input),
+                    mask: Some(&ask.mask),
+                    router: None,
+                    device: &device,
+                };
+                match pass.decide(SITE, &asking) {
+                    Decision::Experts { down, up } => {
+                        assert_eq!(chosen(&down), chosen(&up));
+                        chosen(&down)
+                            .into_iter()
+                            .for_each(|expert| counts[expert] += 1.0);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert!(counts.iter().all(|count| *count > 0.0), "{counts:?}");
+    }
+}
+
+#[test]
 fn without_replacement_the_passes_differ_and_are_uniform() {
     let device = Device::flex();
     let policy = WithoutReplacement {};
