@@ -9,7 +9,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
 use super::show;
-use crate::checkpoint::{Lock, lock};
+use crate::checkpoint::Lock;
 use crate::run::{Filter, Measured, RunFolder, Stored, chosen, facts, find, keys, locate};
 use crate::sweep::{Claims, Seen};
 
@@ -201,9 +201,8 @@ impl Runs {
                     bail!("{}: {owner} is at it", folder.path().display());
                 }
             }
-            let marks = [lock::FILE, "result.json", "metrics.jsonl"];
             ensure!(
-                marks.iter().any(|name| folder.file(name).is_file()),
+                folder.is_of_a_run(),
                 "{}: no run wrote into it; remove it by hand",
                 folder.path().display()
             );

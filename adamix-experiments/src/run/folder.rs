@@ -92,9 +92,7 @@ impl RunFolder {
         let Ok(text) = std::fs::read_to_string(&path) else {
             return Ok(());
         };
-        let written: Option<RunConfig> = toml::from_str(&text).ok();
-        let canonical = |config: &RunConfig| toml::to_string(config).is_ok_and(|own| own == text);
-        let Some(written) = written.filter(canonical) else {
+        let Some(written) = written_by_a_run(&text) else {
             bail!(
                 "{}: no run wrote this file, and one would replace it; choose another --out",
                 path.display()
@@ -107,6 +105,15 @@ impl RunFolder {
             );
         }
         Ok(())
+    }
+
+    /// Whether a run wrote into it: a result, a record of steps, or its config.
+    pub fn is_of_a_run(&self) -> bool {
+        let has = |name: &str| self.file(name).is_file();
+        let config = std::fs::read_to_string(self.file("run.toml"));
+        has("result.json")
+            || has("metrics.jsonl")
+            || config.is_ok_and(|text| written_by_a_run(&text).is_some())
     }
 
     /// Whether somebody else's files are in it: other than what a run leaves that was killed while it wrote
@@ -192,4 +199,11 @@ impl RunFolder {
         }
         JsonLines::create(&path)
     }
+}
+
+/// The config of a `run.toml`, if it is written as runs write theirs: every key in its place.
+fn written_by_a_run(text: &str) -> Option<RunConfig> {
+    let config: RunConfig = toml::from_str(text).ok()?;
+    let own = toml::to_string(&config).ok()?;
+    (own == text).then_some(config)
 }
