@@ -267,7 +267,7 @@ impl Config {
     fn map_decides(&self) -> bool {
         let [config, map] = &self.0;
         let decides = |role: &&str| config.get(*role).is_none() && map.get(*role).is_some();
-        ROLES.iter().any(|role| decides(&role))
+        ROLES.iter().any(decides)
     }
 
     /// The token of a role, written as a string or as an object with its content.
