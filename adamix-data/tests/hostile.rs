@@ -135,6 +135,17 @@ fn tokenizer(normalizer: &Value) -> Value {
     })
 }
 
+#[test]
+fn a_tokenizer_that_is_cut_anywhere_is_refused() {
+    let mut whole = tokenizer(&json!(null));
+    whole["decoder"] = json!({"type": "Sequence", "decoders": [{"type": "Fuse"}]});
+    let text = whole.to_string();
+    for end in 0..text.len() {
+        let folder = folder(&[("tokenizer.json", &text.as_bytes()[..end])]);
+        assert!(Tokenizer::from_folder(folder.path()).is_err(), "{end}");
+    }
+}
+
 fn opened(tokenizer: &Value) -> (TempDir, Result<Tokenizer, String>) {
     let folder = folder(&[("tokenizer.json", tokenizer.to_string().as_bytes())]);
     let found = Tokenizer::from_folder(folder.path()).map_err(|e| e.to_string());

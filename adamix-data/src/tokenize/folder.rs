@@ -54,7 +54,7 @@ pub(super) fn open(folder: &Path) -> Result<Tokenizer, DataError> {
     let config = Config::read(folder)?;
     let mut inner = if let Some(path) = file("tokenizer.json") {
         let bytes = bounded(&path)?;
-        refuse_swelling(&bytes, &path)?;
+        refuse_hostile(&bytes, &path)?;
         Inner::from_bytes(bytes).map_err(|e| broken(&path, e.to_string()))?
     } else if let Some(path) = file("vocab.txt") {
         word_piece(&path, &config)?
@@ -130,10 +130,10 @@ fn hash(folder: &Path, config: &Config) -> Result<blake3::Hash, DataError> {
     Ok(hasher.finalize())
 }
 
-/// Refuses a `tokenizer.json` whose normalizer would fill the memory with a short text.
-fn refuse_swelling(bytes: &[u8], path: &Path) -> Result<(), DataError> {
-    // A file that is no JSON is refused by who reads it next.
-    let file: Value = serde_json::from_slice(bytes).unwrap_or_default();
+/// Refuses a `tokenizer.json` that is no JSON, on which its reader may panic, or whose normalizer would fill the memory with
+/// a short text.
+fn refuse_hostile(bytes: &[u8], path: &Path) -> Result<(), DataError> {
+    let file: Value = serde_json::from_slice(bytes).map_err(|e| broken(path, e.to_string()))?;
     if growth(&file["normalizer"]) > MAX_GROWTH {
         return Err(broken(
             path,
