@@ -95,17 +95,16 @@ impl Source {
             sweep::refuse_queued(&folder)?;
         }
         // Workers of another sweep of this name would find their runs gone from the plan.
-        if folder.file().is_ok_and(|before| before != file) {
-            let claims = folder.claims();
-            let known = folder.specs().unwrap_or_default();
-            let busy = |spec: &&Spec| matches!(claims.look(&spec.id), Seen::Running(_));
-            if let Some(spec) = known.iter().find(busy) {
-                bail!(
-                    "{}: run {} of what it held before is at work; wait for it, or give the file another name",
-                    folder.path().display(),
-                    spec.id
-                );
-            }
+        let claims = folder.claims();
+        let gone = |spec: &&Spec| specs.iter().all(|planned| planned.id != spec.id);
+        let busy = |spec: &&Spec| matches!(claims.look(&spec.id), Seen::Running(_));
+        let known = folder.specs().unwrap_or_default();
+        if let Some(spec) = known.iter().filter(gone).find(busy) {
+            bail!(
+                "{}: run {} of what it held before is at work; wait for it, or give the file another name",
+                folder.path().display(),
+                spec.id
+            );
         }
         folder.write(&file, &specs)?;
         Ok((file, SweepFolder::open(folder.path())?, specs))

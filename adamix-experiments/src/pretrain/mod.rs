@@ -65,15 +65,8 @@ pub fn run(config: &PretrainConfig, out: &Path, sitting: &Sitting) -> Result<Rec
 
 /// Refuses a folder with other files than a pretraining leaves that never came to its first checkpoint.
 fn refuse_foreign(out: &Path) -> Result<()> {
-    const OURS: [&str; 6] = [
-        lock::FILE,
-        "checkpoint",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "metrics.jsonl",
-        "timings.jsonl",
-    ];
-    let of_tokenizer = |name: &str| ["vocab.txt", "vocab.json", "merges.txt"].contains(&name);
+    const OURS: [&str; 4] = [lock::FILE, "checkpoint", "metrics.jsonl", "timings.jsonl"];
+    let of_tokenizer = |name: &str| sources::TOKENIZER_FILES.contains(&name);
     for entry in out.read_dir().into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let known = OURS.contains(&name.as_str()) || of_tokenizer(&name);

@@ -19,7 +19,7 @@ use crate::config::resolve_path;
 const SEMANTICS: u32 = 2;
 
 /// What a tokenizer may consist of in a model folder.
-const TOKENIZER_FILES: [&str; 6] = [
+pub(super) const TOKENIZER_FILES: [&str; 6] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
