@@ -272,10 +272,12 @@ impl Replace for Update {
 
 #[cfg(test)]
 mod tests {
+    use adamix_keys::Key;
     use burn::module::Module;
     use burn::tensor::Device;
 
     use super::*;
+    use crate::consistency::symmetric_kl;
     use crate::linear::Linear;
     use crate::parameter::export;
 
@@ -395,13 +397,40 @@ mod tests {
     }
 
     #[test]
-    fn the_norm_of_a_long_gradient_is_added_in_parts() {
+    fn long_sums_do_not_depend_on_the_number_of_threads() {
         let device = Device::flex();
-        let count = (1 << 22) + 3;
-        let long = Tensor::<1>::ones([count], &device) * 2.0;
-        let short = Tensor::<1>::ones([5], &device);
-        let gradients = NamedGradients::from([("a".to_owned(), long), ("b".to_owned(), short)]);
-        let expected = (4.0 * count as f64 + 5.0).sqrt();
-        assert!((global_norm(&gradients) - expected).abs() < 1e-9);
+        let count = (1 << 22) + 12_345;
+        let values: Vec<f32> = (0..count as u64)
+            .map(|i| Key::new(1).fold(i).uniform())
+            // Heavy tails of both signs, so that the order of a sum shows.
+            .map(|u| ((u - 0.5) / (u + 1e-3)) as f32)
+            .collect();
+        let exact = values
+            .iter()
+            .map(|v| f64::from(*v).powi(2))
+            .sum::<f64>()
+            .sqrt();
+        let long = Tensor::<1>::from_data(values.as_slice(), &device);
+        let gradients = NamedGradients::from([("a".to_owned(), long.clone())]);
+        let [rows, columns] = [84, 50_000];
+        let logits = long
+            .narrow(0, 0, rows * columns)
+            .reshape([rows, columns])
+            .tanh();
+        let figures = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| {
+                let kl = symmetric_kl(logits.clone() * 9.0, logits.clone(), true);
+                (global_norm(&gradients), kl.into_scalar::<f32>())
+            })
+        };
+        let one = figures(1);
+        assert!((one.0 / exact - 1.0).abs() < 1e-3, "{} {exact}", one.0);
+        for threads in [2, 3, 5] {
+            assert_eq!(figures(threads), one, "{threads} threads");
+        }
     }
 }

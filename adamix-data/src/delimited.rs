@@ -17,7 +17,7 @@ pub(crate) struct OpenQuote {
     pub(crate) line: usize,
 }
 
-/// Splits a text into records; blank lines between them are skipped. A quotation mark counts only where a
+/// Splits a text into records; blank lines between them are skipped, a line of two marks is an empty cell. A quotation mark counts only where a
 /// field starts.
 pub(crate) fn records(text: &str, separator: char) -> Result<Vec<Record>, OpenQuote> {
     let mut records = Vec::new();
@@ -26,6 +26,8 @@ pub(crate) fn records(text: &str, separator: char) -> Result<Vec<Record>, OpenQu
     let (mut line, mut start, mut opened) = (1, 1, 0);
     let mut quoted = false;
     let mut fresh = true;
+    // Whether the record has a quoted cell.
+    let mut marked = false;
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         if quoted {
@@ -44,7 +46,7 @@ pub(crate) fn records(text: &str, separator: char) -> Result<Vec<Record>, OpenQu
         }
         match c {
             '"' if fresh => {
-                quoted = true;
+                (quoted, marked) = (true, true);
                 opened = line;
                 fresh = false;
             }
@@ -52,10 +54,10 @@ pub(crate) fn records(text: &str, separator: char) -> Result<Vec<Record>, OpenQu
                 if c == '\r' {
                     chars.next_if_eq(&'\n');
                 }
-                end_record(&mut records, &mut fields, &mut field, start);
+                end_record(&mut records, &mut fields, &mut field, start, marked);
                 line += 1;
                 start = line;
-                fresh = true;
+                (fresh, marked) = (true, false);
             }
             c if c == separator => {
                 fields.push(std::mem::take(&mut field));
@@ -70,7 +72,7 @@ pub(crate) fn records(text: &str, separator: char) -> Result<Vec<Record>, OpenQu
     if quoted {
         return Err(OpenQuote { line: opened });
     }
-    end_record(&mut records, &mut fields, &mut field, start);
+    end_record(&mut records, &mut fields, &mut field, start, marked);
     Ok(records)
 }
 
@@ -79,10 +81,11 @@ fn end_record(
     fields: &mut Vec<String>,
     field: &mut String,
     line: usize,
+    marked: bool,
 ) {
     fields.push(std::mem::take(field));
     let fields = std::mem::take(fields);
-    if fields.len() > 1 || !fields[0].trim().is_empty() {
+    if fields.len() > 1 || marked || !fields[0].trim().is_empty() {
         records.push(Record { line, fields });
     }
 }
@@ -106,5 +109,12 @@ mod tests {
         let lines = records("a,b\rc,d\r\n\r\ne,f\r", ',').unwrap();
         let lines: Vec<usize> = lines.iter().map(|record| record.line).collect();
         assert_eq!(lines, [1, 2, 4]);
+        // An empty text of the only column is a row all the same.
+        let rows = records("text\n\"\"\n\n \nlast\n", ',').unwrap();
+        let rows: Vec<(usize, &str)> = rows
+            .iter()
+            .map(|r| (r.line, r.fields[0].as_str()))
+            .collect();
+        assert_eq!(rows, [(1, "text"), (2, ""), (5, "last")]);
     }
 }

@@ -19,7 +19,7 @@ const SIGKILL: i32 = 9;
 
 /// The places where a run can be made to die, each with how often it is passed before it dies there. The run has
 /// twelve steps of two micro-batches, saves every second one and measures in five batches, twice.
-const POINTS: [&str; 25] = [
+const POINTS: [&str; 26] = [
     "write run.toml",
     "rename run.toml",
     "write adamix.safetensors",
@@ -38,8 +38,9 @@ const POINTS: [&str; 25] = [
     "write state.json@3",
     "rename state.json@4",
     "saved@4",
-    // After the last save, before the one before it is removed.
+    // After the last save of the training, and after that of its end.
     "saved@6",
+    "saved@7",
     "write best-6.safetensors",
     "adapter",
     "adapter@2",

@@ -203,3 +203,33 @@ fn a_folder_with_a_model_is_left_alone() {
         b"precious"
     );
 }
+
+#[test]
+fn a_head_on_a_base_begins_again() {
+    let fixture = Fixture::new("masked");
+    let base = fixture.path("base");
+    assert!(
+        pretrain(&fixture.path("pretrain.toml"), &base)
+            .status()
+            .unwrap()
+            .success()
+    );
+    std::fs::write(base.join("special_tokens_map.json"), "{}").unwrap();
+    let text = std::fs::read_to_string(fixture.path("pretrain.toml")).unwrap();
+    let (before, after) = text.split_once("[model]").unwrap();
+    let (_, after) = after.split_once("[masking]").unwrap();
+    let config = fixture.path("head.toml");
+    let text = format!("{before}[base]\nfolder = {base:?}\ntrained = \"head\"\n[masking]{after}");
+    std::fs::write(&config, text).unwrap();
+    let (whole, out) = (fixture.path("whole"), fixture.path("out"));
+    let whole = finish(&config, &whole);
+    for fault in ["rename special_tokens_map.json", "micro@2"] {
+        let status = with_fault(&config, &out, fault).status;
+        assert_eq!(status.signal(), Some(6), "{fault}");
+    }
+    assert_same(
+        &finish(&config, &out),
+        &whole,
+        "killed before the first checkpoint",
+    );
+}

@@ -101,7 +101,7 @@ impl Places {
         }
         let target = match self.label.map(|at| cells[at]) {
             None => Target::Unknown,
-            // No gold label where annotators did not agree (SNLI, MNLI), and QQP's broken rows.
+            // No gold label where annotators did not agree (MNLI), and QQP's broken rows.
             Some("-") if matches!(task.name.as_str(), "mnli" | "ax") => return Ok(None),
             Some("") if task.name == "qqp" => return Ok(None),
             Some(label) => target(task, label, &file.path, line)?,

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use clap::Args;
 use serde_json::json;
 
-use super::number::{at_least_one, rate};
+use super::number::{count, rate};
 use super::show;
 use crate::bench::{self, Generation, Machine, Times, Work, peak_memory};
 use crate::config::Precision;
@@ -28,19 +28,19 @@ pub struct Bench {
     #[arg(long, default_value = "roberta-base")]
     architecture: String,
     /// Rows, or prompts, a batch.
-    #[arg(long, default_value_t = 16, value_parser = at_least_one)]
+    #[arg(long, default_value_t = 16, value_parser = count())]
     batch: usize,
     /// Tokens a row or prompt.
-    #[arg(long, default_value_t = 128, value_parser = at_least_one)]
+    #[arg(long, default_value_t = 128, value_parser = count())]
     tokens: usize,
     /// Every dropout of an encoder.
     #[arg(long, default_value_t = 0.1, value_parser = rate)]
     dropout: f64,
     /// Width of the adapters.
-    #[arg(long, default_value_t = 16, value_parser = at_least_one)]
+    #[arg(long, default_value_t = 16, value_parser = count())]
     bottleneck: usize,
     /// Experts of the side that is not shared; 1 is a single adapter.
-    #[arg(long, default_value_t = 4, value_parser = at_least_one)]
+    #[arg(long, default_value_t = 4, value_parser = count())]
     experts: usize,
     /// Passes a step: 2 with the consistency term.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
@@ -52,13 +52,13 @@ pub struct Bench {
     #[arg(long)]
     forward: bool,
     /// Beams a prompt.
-    #[arg(long, default_value_t = 10, value_parser = at_least_one)]
+    #[arg(long, default_value_t = 10, value_parser = count())]
     beams: usize,
     /// Tokens that follow a prompt.
-    #[arg(long, default_value_t = 64, value_parser = at_least_one)]
+    #[arg(long, default_value_t = 64, value_parser = count())]
     new_tokens: usize,
     /// Repetitions after the one that warms up.
-    #[arg(long, default_value_t = 5, value_parser = at_least_one)]
+    #[arg(long, default_value_t = 5, value_parser = count())]
     repeats: usize,
     /// Where to compute.
     #[arg(long, default_value = "flex")]

@@ -32,7 +32,7 @@ pub struct Evaluate {
     #[arg(long, value_enum, default_value = "native")]
     inference: InferenceChoice,
     /// Random paths of random-ensemble and monte-carlo; the run's own number unless given.
-    #[arg(long, value_name = "NUMBER", value_parser = number::a_few)]
+    #[arg(long, value_name = "NUMBER", value_parser = number::count())]
     paths: Option<usize>,
     /// Which state of the model.
     #[arg(long, value_enum, default_value = "best")]

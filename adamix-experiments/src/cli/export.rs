@@ -242,7 +242,13 @@ impl Export {
                 // As it was read: the model has some of it folded in where it has no place for a module.
                 let adapter = match stored.foreign().cloned() {
                     Some(mut foreign) => {
-                        foreign.parameters.extend(kept);
+                        // The rest of the head, unless the adapter is on the head itself.
+                        let of_head = |path: &str| path.split('.').next() == Some("classifier");
+                        let on_head = foreign.modules().any(of_head);
+                        let head = kept.into_iter();
+                        for (name, tensor) in head.filter(|(name, _)| !on_head && of_head(name)) {
+                            foreign.parameters.entry(name).or_insert(tensor);
+                        }
                         Ok(foreign)
                     }
                     None => adapter,

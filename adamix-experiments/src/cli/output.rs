@@ -29,8 +29,13 @@ pub fn check(output: &Path, inputs: &[&Path]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a place for a new folder that has anything in it, or is a file.
+/// Refuses a place for a new folder that has anything in it, is a file, or cannot be put in place by renaming.
 pub fn check_folder(out: &Path) -> Result<()> {
+    ensure!(
+        out.file_name().is_some() && !is_mount_point(out),
+        "{}: a new folder cannot take its place; name one in it",
+        out.display()
+    );
     let occupied = match out.read_dir() {
         Ok(mut entries) => entries.next().is_some(),
         Err(_) => out.symlink_metadata().is_ok(),
@@ -41,4 +46,40 @@ pub fn check_folder(out: &Path) -> Result<()> {
         out.display()
     );
     Ok(())
+}
+
+#[cfg(unix)]
+fn is_mount_point(folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let device = |path: &Path| path.metadata().ok().map(|metadata| metadata.dev());
+    folder.is_dir() && device(folder) != device(&folder.join(".."))
+}
+
+#[cfg(not(unix))]
+fn is_mount_point(_: &Path) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_folder_is_named_where_it_can_be_put() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("empty")).unwrap();
+        std::fs::write(at("file"), "").unwrap();
+        check_folder(&at("new")).unwrap();
+        check_folder(&at("empty")).unwrap();
+        let refused = |path: &Path| check_folder(path).unwrap_err().to_string();
+        assert!(refused(&at("file")).contains("is a file"));
+        assert!(refused(folder.path()).contains("not empty"));
+        for place in ["..", "/", "/proc"] {
+            assert!(
+                refused(Path::new(place)).contains("name one in it"),
+                "{place}"
+            );
+        }
+    }
 }

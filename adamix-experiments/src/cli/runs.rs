@@ -192,7 +192,6 @@ impl Runs {
     /// All are found before any is removed.
     fn remove(&self, names: &[String]) -> Result<()> {
         let mut folders: Vec<RunFolder> = Vec::new();
-        let mut locks = Vec::new();
         for name in names {
             let folder = locate(&self.store, name)?;
             if let (Some(store), Some(id)) = (folder.path().parent(), folder.path().file_name()) {
@@ -207,7 +206,8 @@ impl Runs {
                 folder.path().display()
             );
             if folders.iter().all(|other| other.path() != folder.path()) {
-                locks.push(Lock::take(folder.path())?);
+                // Not held on: a file that is open stays in its folder on some network file systems.
+                drop(Lock::take(folder.path())?);
                 folders.push(folder);
             }
         }

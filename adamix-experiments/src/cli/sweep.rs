@@ -311,9 +311,9 @@ struct ShowChoice {
 impl ShowChoice {
     fn run(self) -> Result<()> {
         if let Some(to) = self.to.as_ref().filter(|to| to.exists()) {
-            let table = config::read_table(to).unwrap_or_default();
+            let table = config::read_table(to).ok();
             ensure!(
-                table.keys().eq(["case"]),
+                table.is_some_and(|table| table.keys().all(|key| key == "case")),
                 "{}: holds something other than chosen cases; name another file",
                 to.display()
             );

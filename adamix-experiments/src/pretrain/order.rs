@@ -64,14 +64,7 @@ mod tests {
 
     use super::*;
     use crate::pretrain::objective::Objective;
-    use crate::pretrain::tests::{text, tiny, tiny_causal};
-    use crate::pretrain::tokenizer;
-
-    fn vocabulary(objective: Objective) -> Vocabulary {
-        let folder = tempfile::tempdir().unwrap();
-        tokenizer::train(folder.path(), objective, &text(40), 300, 16).unwrap();
-        Vocabulary::open(folder.path(), objective).unwrap()
-    }
+    use crate::pretrain::tests::{tiny, tiny_causal, vocabulary};
 
     #[test]
     fn an_epoch_reads_every_row_once() {

@@ -118,7 +118,10 @@ pub(super) fn curve(run: &Path) -> Result<Vec<Point>> {
         if let Some(loss) = line["loss"].as_f64() {
             losses.push(loss);
         }
-        if let Some(held_out_loss) = line["metrics"]["loss"].as_f64() {
+        // A state that is measured twice, by a plan that was shortened to it, has no steps between.
+        if let Some(held_out_loss) = line["metrics"]["loss"].as_f64()
+            && !losses.is_empty()
+        {
             points.push(Point {
                 step: line["step"].as_u64().unwrap_or_default() as usize,
                 training_loss: losses.iter().sum::<f64>() / losses.len() as f64,

@@ -237,3 +237,10 @@ fn an_encoder_without_a_head_gets_one_under_its_familys_names() {
 fn vocabulary_size(folder: &Path) -> usize {
     EncoderConfig::from_folder(folder).unwrap().vocab_size
 }
+
+/// A vocabulary of the corpus that `text` makes.
+pub fn vocabulary(objective: Objective) -> Vocabulary {
+    let folder = tempfile::tempdir().unwrap();
+    tokenizer::train(folder.path(), objective, &text(40), 300, 16).unwrap();
+    Vocabulary::open(folder.path(), objective).unwrap()
+}

@@ -114,13 +114,7 @@ impl Vocabulary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pretrain::{tests::text, tokenizer};
-
-    fn vocabulary(objective: Objective) -> Vocabulary {
-        let folder = tempfile::tempdir().unwrap();
-        tokenizer::train(folder.path(), objective, &text(40), 300, 16).unwrap();
-        Vocabulary::open(folder.path(), objective).unwrap()
-    }
+    use crate::pretrain::tests::vocabulary;
 
     #[test]
     fn a_masked_model_is_not_asked_for_special_tokens() {

@@ -31,6 +31,8 @@ impl Records {
             folder: folder.to_owned(),
             ..Self::default()
         };
+        // Before the answers, which other programs write first.
+        let found = json_files::<Record>(&folder.join("records"))?;
         for (path, gold) in json_files::<Gold>(&folder.join("gold"))? {
             let name = path
                 .file_stem()
@@ -45,7 +47,7 @@ impl Records {
             }
             records.gold.insert(name, gold);
         }
-        for (path, record) in json_files::<Record>(&folder.join("records"))? {
+        for (path, record) in found {
             if !record.gold.is_empty() && !records.gold.contains_key(&record.gold) {
                 bail!(
                     "{}: its answers gold/{}.json are missing",
@@ -109,8 +111,13 @@ impl Records {
         // First, so that there are never two; what it was made from is still in the run's folder.
         if let Some(before) = self.by_spec.get(&spec).map(file_of).filter(|b| *b != file) {
             let path = self.folder.join(before);
-            std::fs::remove_file(&path)
-                .with_context(|| format!("{}: cannot be removed", path.display()))?;
+            match std::fs::remove_file(&path) {
+                // Another program replaced it meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                removed => {
+                    removed.with_context(|| format!("{}: cannot be removed", path.display()))?;
+                }
+            }
         }
         write_json(&self.folder.join(&file), &record)?;
         self.by_spec.insert(spec, record);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use adamix_models::hub::write;
 use anyhow::{Context, Result, bail};
 
-use super::{Identity, JsonLines, RunResult, chosen};
+use super::{Identity, JsonLines, RunResult};
 use crate::checkpoint::{Store, lock};
 use crate::config::{self, RunConfig};
 
@@ -37,8 +37,8 @@ impl RunFolder {
     }
 
     /// Takes a folder for a run. A whole run of the same identity is returned as it is; a checkpoint of it is
-    /// gone on from; the remains of one that never got that far are written anew; another run's folder is
-    /// refused.
+    /// gone on from; the remains of one that never got that far, this or another, are written anew; the folder of
+    /// another run that did is refused, and a `run.toml` by hand.
     pub fn start(path: &Path, config: &RunConfig, identity: &Identity) -> Result<Started> {
         let folder = Self {
             path: path.to_owned(),
@@ -59,7 +59,7 @@ impl RunFolder {
             return Ok(Started::Done(result));
         }
         if !store.exists() {
-            folder.check_own(config)?;
+            folder.refuse_by_hand()?;
             store.remove()?;
             folder.clear()?;
         }
@@ -86,22 +86,13 @@ impl RunFolder {
         );
     }
 
-    /// Refuses a `run.toml` that another run wrote, or nobody but its author.
-    fn check_own(&self, config: &RunConfig) -> Result<()> {
+    /// Refuses a `run.toml` that nobody but its author wrote.
+    fn refuse_by_hand(&self) -> Result<()> {
         let path = self.file("run.toml");
-        let Ok(text) = std::fs::read_to_string(&path) else {
-            return Ok(());
-        };
-        let Some(written) = written_by_a_run(&text) else {
+        if path.is_file() && !self.is_of_a_run() {
             bail!(
                 "{}: no run wrote this file, and one would replace it; choose another --out",
                 path.display()
-            );
-        };
-        if chosen(&written) != chosen(config) {
-            bail!(
-                "{}: another run began here and came to no checkpoint; choose another --out, or remove the folder",
-                self.path.display()
             );
         }
         Ok(())

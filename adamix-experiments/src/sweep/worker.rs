@@ -1,5 +1,6 @@
 //! A worker: takes runs that nobody is at, and runs them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -56,43 +57,46 @@ pub fn work_at(folder: &SweepFolder, spec: &Spec, sitting: &Sitting) -> Result<E
 ///
 /// # Errors
 /// If the store cannot be read or written, or a stop is asked for. Runs that fail are told to `report` and stop
-/// nothing.
+/// nothing; one whose model or data cannot be read here is left to others, and is the error when nothing else is left.
 pub fn work_off(
     folder: &SweepFolder,
     sitting: &Sitting,
     report: &dyn Fn(&Spec, &Result<Ended>),
 ) -> Result<()> {
     let claims = folder.claims();
+    let mut unable = BTreeMap::new();
     loop {
         let (mut worked, mut busy) = (false, false);
         for spec in folder.specs()? {
-            if folder.result(&spec.id).is_some() {
+            if folder.result(&spec.id).is_some() || unable.contains_key(&spec.id) {
                 continue;
             }
             sitting.interrupt.check()?;
             match claims.take(&spec.id, false)? {
                 Attempt::Mine(claim) => {
                     let ended = run(folder, &spec, claim, sitting);
-                    if ended
-                        .as_ref()
-                        .is_err_and(|error| is_a_stop(error) || error.is::<Unable>())
-                    {
-                        return ended.map(drop);
-                    }
-                    if ended.as_ref().is_err_and(|error| error.is::<Busy>()) {
+                    match ended {
+                        Err(error) if is_a_stop(&error) => return Err(error),
+                        Err(error) if error.is::<Unable>() => {
+                            unable.insert(spec.id, error);
+                        }
                         // A program that is no worker has it.
-                        busy = true;
-                        continue;
+                        Err(error) if error.is::<Busy>() => busy = true,
+                        ended => {
+                            report(&spec, &ended);
+                            worked = true;
+                        }
                     }
-                    report(&spec, &ended);
-                    worked = true;
                 }
                 Attempt::Busy(_) => busy = true,
                 Attempt::Failed(_) => {}
             }
         }
         if !worked && !busy {
-            return Ok(());
+            return match unable.into_values().next() {
+                Some(error) => Err(error),
+                None => Ok(()),
+            };
         }
         if !worked {
             std::thread::sleep(LOOK);

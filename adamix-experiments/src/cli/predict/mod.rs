@@ -64,10 +64,10 @@ pub struct Predict {
     #[arg(long, value_name = "FILE.jsonl")]
     output: PathBuf,
     /// Longest input in tokens; that of the run or the adapter unless given, or 128.
-    #[arg(long, value_parser = number::a_few)]
+    #[arg(long, value_parser = number::count())]
     max_length: Option<usize>,
     /// Rows a batch.
-    #[arg(long, default_value_t = 64, value_parser = number::a_few)]
+    #[arg(long, default_value_t = 64, value_parser = number::count())]
     batch_size: usize,
     /// Where to compute.
     #[arg(long, default_value = "flex")]
