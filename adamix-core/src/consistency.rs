@@ -93,6 +93,24 @@ mod tests {
     }
 
     #[test]
+    fn without_detaching_the_gradient_is_that_of_both_divergences() {
+        // d/dz1 of 0.5 [KL(p2 || p1) + KL(p1 || p2)] is 0.5 (p1 - p2) + 0.5 p1 (ln(p1 / p2) - KL(p1 || p2)), for
+        // (0.75, 0.25) and (0.5, 0.5) ±(0.125 + 0.1029949); with the two exchanged it is ∓(0.125 + 0.1373265). Each
+        // row has half of that.
+        let device = Device::flex().autodiff();
+        let rows = |a: f32| Tensor::<2>::from_data([[a, 0.0], [a, 0.0]], &device).require_grad();
+        let (first, second) = (rows(3f32.ln()), rows(0.0));
+        let gradients = symmetric_kl(first.clone(), second.clone(), false).backward();
+        for (logits, whole) in [(first, 0.227_994_9f32), (second, -0.262_326_5)] {
+            let gradient = logits.grad(&gradients).unwrap().into_data();
+            let gradient = gradient.try_to_vec::<f32>().unwrap();
+            for (found, expected) in gradient.iter().zip([whole, -whole, whole, -whole]) {
+                assert!((found - expected / 2.0).abs() < 1e-6, "{gradient:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_detached_distance_has_the_value_and_half_the_gradient() {
         let device = Device::flex().autodiff();
         let run = |detach| {

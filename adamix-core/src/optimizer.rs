@@ -278,6 +278,7 @@ mod tests {
 
     use super::*;
     use crate::consistency::symmetric_kl;
+    use crate::layer_norm::LayerNorm;
     use crate::linear::Linear;
     use crate::parameter::export;
 
@@ -285,6 +286,7 @@ mod tests {
     struct Model {
         first: Linear,
         second: Linear,
+        norm: LayerNorm,
     }
     impl Named for Model {}
 
@@ -294,6 +296,7 @@ mod tests {
         Model {
             first: linear(weights[0]),
             second: linear(weights[1]),
+            norm: LayerNorm::init(1, 1e-5, &device),
         }
     }
 
@@ -304,6 +307,21 @@ mod tests {
 
     fn value(model: &Model, name: &str) -> f64 {
         f64::from(export(model, |_| true)[name].values[0])
+    }
+
+    fn scalars(gradients: &NamedGradients) -> Vec<f32> {
+        let scalar = |gradient: &Tensor<1>| gradient.clone().into_scalar::<f32>();
+        gradients.values().map(scalar).collect()
+    }
+
+    #[test]
+    fn micro_batches_add_up_by_weight() {
+        let mut sum = NamedGradients::new();
+        accumulate(&mut sum, gradient("a", 1.0), 0.5);
+        let mut second = gradient("a", 4.0);
+        second.extend(gradient("b", 6.0));
+        accumulate(&mut sum, second, 0.5);
+        assert_eq!(scalars(&sum), [2.5, 3.0]);
     }
 
     /// Two steps by hand, gradient 0.5 then 0.5 (or none): rate 0.1, decay 0.1, epsilon 1e-8.
@@ -360,11 +378,24 @@ mod tests {
         assert_eq!(value(&model, "first.weight"), before);
     }
 
+    /// From 1 as in the first of two steps: 0.9, and 0.9 (1 - 0.01) with decay.
     #[test]
-    fn biases_do_not_decay() {
-        let mut optimizer = AdamW::new(AdamWConfig::default());
-        let model = optimizer.step(model([1.0, 1.0]), gradient("first.bias", 0.5), 0.1);
-        assert!((value(&model, "first.bias") - 0.9).abs() < 1e-6);
+    fn biases_and_norms_decay_only_where_all_do() {
+        for name in ["first.bias", "norm.weight"] {
+            for (decay_all, expected) in [(false, 0.9), (true, 0.891)] {
+                let config = AdamWConfig {
+                    decay_all,
+                    ..AdamWConfig::default()
+                };
+                let mut optimizer = AdamW::new(config);
+                let model = optimizer.step(model([1.0, 1.0]), gradient(name, 0.5), 0.1);
+                let found = value(&model, name);
+                assert!(
+                    (found - expected).abs() < 1e-6,
+                    "{name} {decay_all}: {found}"
+                );
+            }
+        }
     }
 
     #[test]
@@ -374,14 +405,14 @@ mod tests {
         let norm = global_norm(&gradients);
         assert!((norm - 5.0).abs() < 1e-6);
         clip_global_norm(&mut gradients, norm, 1.0);
-        let values: Vec<f32> = gradients
-            .values()
-            .map(|g| g.clone().into_scalar::<f32>())
-            .collect();
+        let values = scalars(&gradients);
         assert!(
             (values[0] - 0.6).abs() < 1e-6 && (values[1] - 0.8).abs() < 1e-6,
             "{values:?}"
         );
+        let mut short = gradient("a", 3.0);
+        clip_global_norm(&mut short, 3.0, 10.0);
+        assert_eq!(scalars(&short), [3.0]);
     }
 
     #[test]

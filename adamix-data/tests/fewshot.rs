@@ -2,8 +2,10 @@
 
 mod shared;
 
-use adamix_data::Target;
+use std::fs;
+
 use adamix_data::fewshot::{self, Prompt, SPLITS};
+use adamix_data::{Rows, Target};
 
 #[test]
 fn every_split_has_thirty_rows_and_its_test_rows() {
@@ -31,24 +33,150 @@ fn every_split_has_thirty_rows_and_its_test_rows() {
             );
         }
     }
-    // Counts of LiST's first split: MNLI has 14 entailments, 7 neutral, 9 contradictions in some order of 7/9/14.
-    let counts = |name: &str, classes: usize| {
+    // Counts of LiST's first split in class order, by `cut | sort | uniq -c`.
+    for (name, expected) in [
+        ("mnli", vec![14, 9, 7]),
+        ("qqp", vec![22, 8]),
+        ("rte", vec![13, 17]),
+        ("sst2", vec![12, 18]),
+        ("subj", vec![18, 12]),
+        ("mpqa", vec![18, 12]),
+    ] {
         let task = fewshot::task(name).unwrap();
         let (train, _) = fewshot::list_split(task, &root, 1).unwrap();
-        let count = |class| {
-            train
-                .examples
-                .iter()
-                .filter(|e| e.target == Target::Class(class))
-                .count()
-        };
-        let mut found: Vec<usize> = (0..classes as u32).map(count).collect();
-        found.sort_unstable();
-        found
+        let mut found = vec![0; expected.len()];
+        for example in &train.examples {
+            found[example.target.class().unwrap() as usize] += 1;
+        }
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+/// How the texts of a row begin, and its class.
+type Beginning = (&'static str, Option<&'static str>, u32);
+
+#[test]
+fn first_rows_have_their_texts_and_labels() {
+    let Some(root) = shared::path("data/fewshot-30") else {
+        return;
     };
-    assert_eq!(counts("mnli", 3), [7, 9, 14]);
-    assert_eq!(counts("qqp", 2), [8, 22]);
-    assert_eq!(counts("mpqa", 2), [12, 18]);
+    // Read from the files. MNLI and QQP have the small test file only.
+    let expected: [(&str, Beginning, Beginning); 6] = [
+        (
+            "mnli",
+            ("and at the end", Some("I did not do"), 1),
+            ("yeah and how about", Some("No one plays"), 2),
+        ),
+        (
+            "qqp",
+            ("Are Stephen Hawking", Some("Do you believe"), 0),
+            ("\"What are some", Some("I want to migrate"), 0),
+        ),
+        (
+            "rte",
+            ("\"The Extraditables\" have", Some("Miguel Soler"), 1),
+            ("Dana Reeve, the", Some("Christopher Reeve had"), 1),
+        ),
+        (
+            "sst2",
+            ("finding the characters in", None, 1),
+            ("one long string of", None, 0),
+        ),
+        (
+            "subj",
+            ("diesel stars as xander", None, 1),
+            ("smart and alert ,", None, 0),
+        ),
+        ("mpqa", ("destroy so", None, 0), ("complaining", None, 0)),
+    ];
+    for (name, train, test) in expected {
+        let task = fewshot::task(name).unwrap();
+        let found = fewshot::list_split(task, &root, 1).unwrap();
+        for (rows, (first, second, class)) in [(found.0, train), (found.1, test)] {
+            let row = &rows.examples[0];
+            assert!(row.first.starts_with(first), "{name}: {}", row.first);
+            assert_eq!(row.second.is_some(), second.is_some(), "{name}");
+            let found = row.second.as_deref().unwrap_or_default();
+            assert!(
+                found.starts_with(second.unwrap_or_default()),
+                "{name}: {found}"
+            );
+            assert_eq!(row.target, Target::Class(class), "{name}");
+        }
+    }
+}
+
+/// One row a file, whose first text says which file it is.
+#[test]
+fn each_layout_has_its_own_columns() {
+    let mut cells = vec!["-"; 16];
+    (cells[8], cells[9], cells[15]) = ("full", "h", "neutral");
+    let wide = format!("{}\n{}\n", ["x"; 16].join("\t"), cells.join("\t"));
+    let questions = |first: &str| {
+        format!("id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n7\t8\t9\t{first}\th\t1\n")
+    };
+    let pair = |first: &str| {
+        format!("index\tsentence1\tsentence2\tlabel\n7\t{first}\th\tnot_entailment\n")
+    };
+    let single = |first: &str| format!("{first}\t1\n");
+    let labelled = |first: &str| format!("1,\"{first}\"\n");
+    let same = |of: &dyn Fn(&str) -> String| [of("train"), of("full"), of("small")];
+    for (name, folder, full, files) in [
+        (
+            "mnli",
+            "MNLI",
+            "test_matched.tsv",
+            [
+                "7\tgenre\ttrain\th\tneutral\n".into(),
+                wide,
+                "id\ta\tb\tgenre\tc\td\r\n7\tsmall\th\tgenre\tneutral\t1\r\n".into(),
+            ],
+        ),
+        ("qqp", "QQP", "test.tsv", same(&questions)),
+        ("rte", "RTE", "test.tsv", same(&pair)),
+        (
+            "sst2",
+            "SST-2",
+            "test.tsv",
+            [
+                single("train"),
+                format!("sentence\tlabel\n{}", single("full")),
+                single("small"),
+            ],
+        ),
+        ("subj", "subj", "test.csv", same(&labelled)),
+        ("mpqa", "mpqa", "test.csv", same(&labelled)),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(folder).join("30-1");
+        fs::create_dir_all(&folder).unwrap();
+        let (_, extension) = full.split_once('.').unwrap();
+        let names = [
+            format!("train.{extension}"),
+            full.to_owned(),
+            format!("test_clue.{extension}"),
+        ];
+        for (name, text) in names.iter().zip(files) {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        let task = fewshot::task(name).unwrap();
+        let read = || fewshot::list_split(task, root.path(), 1).unwrap();
+        let second = matches!(name, "mnli" | "qqp" | "rte").then_some("h");
+        let check = |rows: &Rows, first: &str| {
+            assert_eq!(rows.examples.len(), 1, "{name} {first}");
+            let row = &rows.examples[0];
+            assert_eq!(
+                (row.first.as_str(), row.second.as_deref(), row.target),
+                (first, second, Target::Class(1)),
+                "{name}"
+            );
+        };
+        let (train, test) = read();
+        check(&train, "train");
+        check(&test, "full");
+        fs::remove_file(folder.join(full)).unwrap();
+        check(&read().1, "small");
+    }
 }
 
 #[test]

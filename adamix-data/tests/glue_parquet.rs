@@ -148,16 +148,32 @@ fn each_task_has_its_own_columns() {
         &[("sentence", &["fine"])],
         Labels::Classes(&[1]),
     );
-    for (task, split, target) in [
-        ("mnli", Split::Dev, Target::Class(2)),
-        ("mnli", Split::DevMismatched, Target::Class(1)),
-        ("ax", Split::Diagnostic, Target::Unknown),
-        ("stsb", Split::Train, Target::Score(2.5)),
-        ("sst2", Split::Train, Target::Class(1)),
+    write(
+        &at("qqp/train.parquet"),
+        &[("question1", &["q"]), ("question2", &["r"])],
+        Labels::Classes(&[1]),
+    );
+    for (task, split, target, first, second) in [
+        ("mnli", Split::Dev, Target::Class(2), "p", Some("h")),
+        (
+            "mnli",
+            Split::DevMismatched,
+            Target::Class(1),
+            "p",
+            Some("h"),
+        ),
+        ("ax", Split::Diagnostic, Target::Unknown, "p", Some("h")),
+        ("stsb", Split::Train, Target::Score(2.5), "a", Some("c")),
+        ("sst2", Split::Train, Target::Class(1), "fine", None),
+        ("qqp", Split::Train, Target::Class(1), "q", Some("r")),
     ] {
-        let rows = read(task, root.path(), split).unwrap();
-        assert_eq!(rows.examples[0].target, target, "{task} {split}");
-        assert_eq!(rows.examples[0].second.is_some(), task != "sst2");
+        let row = &read(task, root.path(), split).unwrap().examples[0];
+        assert_eq!(row.target, target, "{task} {split}");
+        assert_eq!(
+            (row.first.as_str(), row.second.as_deref()),
+            (first, second),
+            "{task} {split}"
+        );
     }
     let error = read("qqp", &at("stsb"), Split::Train)
         .unwrap_err()

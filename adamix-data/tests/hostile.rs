@@ -139,6 +139,7 @@ fn tokenizer(normalizer: &Value) -> Value {
 fn a_tokenizer_that_is_cut_anywhere_is_refused() {
     let mut whole = tokenizer(&json!(null));
     whole["decoder"] = json!({"type": "Sequence", "decoders": [{"type": "Fuse"}]});
+    assert!(opened(&whole).1.is_ok());
     let text = whole.to_string();
     for end in 0..text.len() {
         let folder = folder(&[("tokenizer.json", &text.as_bytes()[..end])]);

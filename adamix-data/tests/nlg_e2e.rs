@@ -3,30 +3,19 @@
 //! The data is found by `ADAMIX_SHARED`; METEOR's by `ADAMIX_METEOR` or in the cache folder, and its
 //! column is passed over where it is missing.
 
+mod shared;
+
 use adamix_data::metrics::nlg::mteval::Variant;
 use adamix_data::metrics::nlg::{Kind, Options, Scores, score_files};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-/// The shared data, or `None` (with a note) if it is not there and was not asked for.
-fn shared(path: &str) -> Option<PathBuf> {
-    let asked = std::env::var_os("ADAMIX_SHARED").map(PathBuf::from);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let file = asked.clone().unwrap_or(root).join(path);
-    if file.exists() {
-        return Some(file);
-    }
-    assert!(asked.is_none(), "{} is missing", file.display());
-    eprintln!("skipped: {} is not there", file.display());
-    None
-}
-
 fn references() -> Option<PathBuf> {
-    shared("data/e2e/csv/testset_w_refs.csv")
+    shared::path("data/e2e/csv/testset_w_refs.csv")
 }
 
 fn system(name: &str) -> Option<PathBuf> {
-    shared(&format!("data/e2e-eval/system_outputs/{name}.tsv"))
+    shared::path(&format!("data/e2e-eval/system_outputs/{name}.tsv"))
 }
 
 /// Checks a line of the table of official scores, to every digit it prints.
@@ -51,7 +40,7 @@ fn check(scores: &Scores, names: &[&str], expected: &[&str], what: &str) {
 
 #[test]
 fn eight_systems_score_as_published() {
-    let Some(table) = shared("data/e2e-eval/golden-scores.tsv") else {
+    let Some(table) = shared::path("data/e2e-eval/golden-scores.tsv") else {
         return;
     };
     let references = references().expect("beside the table");
@@ -107,7 +96,7 @@ fn the_python_variant_differs_in_nist() {
 
 #[test]
 fn every_segment_of_tgen_scores_as_recorded() {
-    let Some(table) = shared("data/e2e-eval/tgen.segment-scores.tsv") else {
+    let Some(table) = shared::path("data/e2e-eval/tgen.segment-scores.tsv") else {
         return;
     };
     let options = Options {
@@ -128,6 +117,9 @@ fn every_segment_of_tgen_scores_as_recorded() {
         for (name, expected) in header.iter().zip(&line).skip(2) {
             let segments = &json["segments"][name];
             if *name == "METEOR" && segments.is_null() {
+                if i == 0 {
+                    eprintln!("METEOR of the segments not compared: {}", scores.notes[0]);
+                }
                 continue;
             }
             let value = segments[i]
@@ -146,12 +138,12 @@ fn every_segment_of_tgen_scores_as_recorded() {
 
 #[test]
 fn the_example_of_ten_instances() {
-    let Some(references) = shared("data/e2e-metrics-example/devel-conc.txt") else {
+    let Some(references) = shared::path("data/e2e-metrics-example/devel-conc.txt") else {
         return;
     };
-    let outputs = shared("data/e2e-metrics-example/baseline-output.txt").expect("beside it");
+    let outputs = shared::path("data/e2e-metrics-example/baseline-output.txt").expect("beside it");
     let scores = score_files(Kind::E2e, &references, &outputs, &Options::default());
-    let golden = shared("data/e2e-metrics-example/golden.txt").expect("beside it");
+    let golden = shared::path("data/e2e-metrics-example/golden.txt").expect("beside it");
     let golden = std::fs::read_to_string(golden).expect("readable");
     let (names, values): (Vec<&str>, Vec<&str>) = golden
         .lines()

@@ -164,35 +164,48 @@ fn a_full_disk_keeps_the_checkpoint_before() {
 
 #[test]
 fn a_limit_on_file_sizes_is_met_by_the_records() {
-    let case = Case::new();
-    // In units of 1024 bytes: enough for every file but the trace.
-    let limited = |blocks: u32| {
+    let fixture = Fixture::new();
+    // Many short steps, so that no file is nearly as long as the trace.
+    let line = |name: &str| {
+        let mut line = train(&fixture, &fixture.path(name));
+        for setting in [
+            "schedule.epochs=6",
+            "schedule.batch_size=1",
+            "evaluation.after=last",
+        ] {
+            line.extend(["--set".to_owned(), setting.to_owned()]);
+        }
+        line
+    };
+    succeeds(command(&line("whole")));
+    let whole = outcome(&fixture.path("whole"));
+    let is_trace = |path: &Path| path.ends_with("trace.jsonl");
+    let sizes = |of_trace: bool| {
+        let files = whole
+            .iter()
+            .filter(move |(path, _)| is_trace(path) == of_trace);
+        files.map(|(_, bytes)| bytes.len()).max().unwrap()
+    };
+    let (trace, others) = (sizes(true), sizes(false));
+    assert!(trace > others + 4096, "{trace} {others}");
+    // In units of 1024 bytes: too little for anything, and enough for every file but the trace.
+    let out = fixture.path("limited");
+    for (blocks, file) in [
+        (1, ""),
+        (trace / 1024 - 1, "trace.jsonl: cannot be written"),
+    ] {
         let mut shell = Command::new("bash");
-        shell.args([
-            "-c",
-            &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""),
-            "bash",
-        ]);
-        shell.args(case.line());
-        shell
-    };
-    let size = |name: &str| {
-        let file = case.whole.iter().find(|(path, _)| path.ends_with(name));
-        file.map_or(0, |(_, bytes)| bytes.len())
-    };
-    let trace = size("trace.jsonl");
-    let others = case
-        .whole
-        .iter()
-        .filter(|(path, _)| !path.ends_with("trace.jsonl"));
-    let largest = others.map(|(_, bytes)| bytes.len()).max().unwrap();
-    let error = fails(limited(1), 1);
-    assert!(error.contains("File too large"), "{error}");
-    if trace > 2 * largest {
-        let error = fails(limited((trace as u32 - 512) / 1024), 1);
-        assert!(error.contains("trace.jsonl: cannot be written"), "{error}");
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+        shell.args(["-c", &script, "bash"]).args(line("limited"));
+        let error = fails(shell, 1);
+        assert!(
+            error.contains("File too large") && error.contains(file),
+            "{error}"
+        );
+        assert!(!out.join("result.json").exists());
     }
-    case.goes_on();
+    succeeds(command(&line("limited")));
+    assert!(outcome(&out) == whole);
 }
 
 #[test]

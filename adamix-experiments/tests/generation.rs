@@ -94,6 +94,12 @@ fn a_run_trains_decodes_and_scores() {
     let part = |name: &str| step[name].as_f64().unwrap();
     let total = part("task_loss") + 100.0 * part("consistency_loss");
     assert!((part("loss") - total).abs() < 1e-5 * total, "{step}");
+    let metrics = read(&out.join("metrics.jsonl"));
+    let steps = metrics
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let mut terms = steps.filter_map(|step: Value| step["consistency_loss"].as_f64());
+    assert!(terms.any(|term| term > 0.0), "both passes are the same");
     let sites = first(&out.join("trace.jsonl"));
     assert!(
         sites["micro"][0]["passes"][1]
@@ -157,10 +163,11 @@ fn a_run_trains_decodes_and_scores() {
             .arg("--hyps")
             .arg(&texts),
     ));
-    assert_eq!(
-        scores["scores"]["ROUGE_L"],
-        result["test"]["last"]["scores"]["all"]["ROUGE_L"]
-    );
+    for name in ["BLEU", "NIST", "ROUGE_L", "CIDEr"] {
+        let score = &result["test"]["last"]["scores"]["all"][name];
+        assert!(score.is_number(), "{name}: {score}");
+        assert_eq!(&scores["scores"][name], score, "{name}");
+    }
 
     let measured = |mode: &str| {
         let mut command = adamix();

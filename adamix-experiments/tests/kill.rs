@@ -199,6 +199,29 @@ fn a_stop_while_texts_are_decoded_costs_no_training() {
 }
 
 #[test]
+fn a_run_is_saved_as_often_as_its_minutes_say() {
+    let fixture = Fixture::new();
+    let whole = fixture.path("whole");
+    finish(&fixture.config(), &whole);
+    let out = fixture.path("killed");
+    for (minutes, saved) in [("0", false), ("60", false), ("1e-9", true)] {
+        let mut command = train(&fixture.config(), &out);
+        command.args(["--set", "checkpoint.steps=0"]);
+        command.args(["--set", &format!("checkpoint.minutes={minutes}")]);
+        let status = command.env("ADAMIX_FAULT", "step@5").status().unwrap();
+        assert_eq!(status.signal(), Some(SIGABRT), "{status}");
+        let state = std::fs::read_to_string(out.join("checkpoint/state.json"));
+        let step = state.ok().map(|text| {
+            let state: serde_json::Value = serde_json::from_str(&text).unwrap();
+            state["position"]["step"].as_u64().unwrap()
+        });
+        assert_eq!(step, saved.then_some(4), "{minutes}");
+    }
+    finish(&fixture.config(), &out);
+    assert_same(&out, &outcome(&whole), "saved by the clock");
+}
+
+#[test]
 fn killed_from_outside_at_any_time() {
     let fixture = Fixture::new();
     let out = fixture.path("whole");

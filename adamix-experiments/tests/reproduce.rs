@@ -3,6 +3,7 @@
 mod browser;
 mod process;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -133,6 +134,44 @@ fn the_same_command_goes_on_and_records_alone_give_every_byte() {
 }
 
 /// Another exhibit of the same run adds to what was measured of it.
+#[test]
+fn the_plan_of_the_paper_has_a_source_for_every_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = adamix();
+    command.args(["reproduce", "table1", "--profile", "paper", "--dry-run"]);
+    command.arg("--results").arg(folder.path());
+    let text = succeeds(&mut command);
+    let plan: serde_json::Value = serde_json::from_str(&succeeds(command.arg("--json"))).unwrap();
+    let runs = plan["runs"].as_array().unwrap();
+    let names = |key: &str| -> BTreeSet<&str> {
+        let all = runs.iter().map(|run| run[key].as_str().unwrap());
+        all.collect()
+    };
+    assert_eq!(names("task").len(), 8);
+    assert_eq!(names("row").len(), 7);
+    assert_eq!(runs.len(), 56);
+    let mut steps = 0;
+    for run in runs {
+        assert_eq!(run["done"], false);
+        steps += run["cost"]["steps"].as_u64().unwrap();
+        assert!(text.contains(run["title"].as_str().unwrap()));
+        for setting in run["settings"].as_array().unwrap() {
+            assert_ne!(setting["source"], "", "{setting}");
+        }
+    }
+    assert_eq!(plan["total"]["steps"], steps);
+    // Of the released run's own folder name.
+    let rte = |run: &&serde_json::Value| run["row"] == "adamix" && run["task"] == "rte";
+    let rte = runs.iter().find(rte).unwrap()["settings"]
+        .as_array()
+        .unwrap();
+    let rate = |setting: &&serde_json::Value| setting["key"] == "optimizer.learning_rate";
+    let rate = rte.iter().find(rate).unwrap();
+    assert_eq!(rate["value"], 5e-4);
+    let source = rate["source"].as_str().unwrap();
+    assert!(source.contains("released run"), "{source}");
+}
+
 #[test]
 fn what_is_measured_of_a_run_stays_in_its_record() {
     let folder = tempfile::tempdir().unwrap();

@@ -101,3 +101,42 @@ impl<'a> Pass<'a> {
         Some(Dropout { rate, rows })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use adamix_core::adaptation::{AdaptationConfig, LowRankConfig};
+    use burn::tensor::Device;
+
+    use super::*;
+
+    fn dropping(seed: u64, examples: &[u32]) -> Pass<'_> {
+        let key = Key::new(seed);
+        Pass {
+            dropout: Some(PassDropout { key, examples }),
+            ..Pass::EVALUATION
+        }
+    }
+
+    #[test]
+    fn masks_belong_to_the_key_the_place_and_the_example() {
+        let rows = |seed, place: &str, examples: &[u32]| {
+            let pass = dropping(seed, examples);
+            pass.dropout_at(place, 0.1).unwrap().rows
+        };
+        let base = rows(1, "a", &[7, 8]);
+        assert_ne!(base[0], base[1]);
+        for other in [rows(2, "a", &[7, 8]), rows(1, "b", &[7, 8])] {
+            assert!(base[0] != other[0] && base[1] != other[1]);
+        }
+        assert_eq!(base[1], rows(1, "a", &[8])[0]);
+    }
+
+    #[test]
+    fn an_adaptation_drops_by_its_own_place_and_rate() {
+        let config = AdaptationConfig::LowRank(LowRankConfig::new(2).with_dropout(0.3));
+        let adaptation = config.init([4, 4], Key::new(1), &Device::flex());
+        let pass = dropping(1, &[7, 8]);
+        let found = pass.context("query", &adaptation).dropout;
+        assert!(found.is_some() && found == pass.dropout_at("query.lora_dropout", 0.3));
+    }
+}

@@ -123,13 +123,19 @@ fn a_cache_and_left_padding_change_nothing() {
     };
     let prompts = prompts(&golden);
     let (short, long) = (&prompts[0], &prompts[2]);
-    let rows: [&[u32]; 2] = [short, long];
-    let padded = DecoderInput::left_padded(model.config(), &rows, 0, &Device::flex()).unwrap();
+    let padded = |rows: &[&[u32]; 2]| {
+        DecoderInput::left_padded(model.config(), rows, 0, &Device::flex()).unwrap()
+    };
+    let rows: [&[u32]; 2] = [long, short];
+    let (before, after) = (padded(&[short, long]), padded(&rows));
     let mut cache = Cache::new();
-    // Three tokens, then one, then the rest; rows exchanged on the way.
+    // Three tokens, then with the rows exchanged one, then the rest.
     let mut found = Tensor::<3>::empty([0, 0, 0], &Device::flex());
     let mut start = 0;
-    for count in [3, 1, long.len() - 4] {
+    for (padded, count) in [(&before, 3), (&after, 1), (&after, long.len() - 4)] {
+        if start == 3 {
+            cache.select(&[1, 0]);
+        }
         let part = DecoderInput {
             ids: padded.ids.clone().narrow(1, start, count),
             positions: padded.positions.clone().narrow(1, start, count),

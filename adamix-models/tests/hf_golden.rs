@@ -2,13 +2,16 @@
 
 mod shared;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use adamix_core::parameter::{self, HostTensor};
 use adamix_keys::Key;
 use adamix_models::encoder::{
-    EncoderConfig, EncoderInput, MaskedLm, Pooling, SequenceClassifierConfig,
+    Cloze, EncoderConfig, EncoderInput, MaskedLm, Pooling, SequenceClassifier,
+    SequenceClassifierConfig,
 };
-use adamix_models::hub::Weights;
+use adamix_models::hub::{Source, Weights};
 use adamix_models::pass::Pass;
 use burn::tensor::{Device, Int, Tensor};
 use serde_json::Value;
@@ -120,15 +123,38 @@ fn the_masked_language_model_gives_the_logits_of_transformers() {
         &device,
     );
     let place = golden["mask_position"].as_i64().unwrap() as i32;
+    let mask = ids[place as usize] as u32;
     let place = Tensor::<1, Int>::from_data([place], &device);
     let logits = model
         .forward(&input, place, &Pass::EVALUATION)
         .into_data()
         .try_to_vec::<f32>()
         .unwrap();
-    close(
-        &logits,
-        &shared::numbers(&golden["mask_logits"]),
-        "mask logits",
-    );
+    let expected = shared::numbers(&golden["mask_logits"]);
+    close(&logits, &expected, "mask logits");
+
+    let words = [5, 300, 17];
+    let cloze = Cloze {
+        mask,
+        words: words.to_vec(),
+    };
+    let source = Source::files(&weights, &device);
+    let model = SequenceClassifier::cloze(&config, model.base, &source, cloze).unwrap();
+    let check = |model: &SequenceClassifier, expected: [f64; 3]| {
+        let logits = model.forward(&input, &Pass::EVALUATION).into_data();
+        close(&logits.try_to_vec::<f32>().unwrap(), &expected, "cloze");
+    };
+    let expected = words.map(|word| expected[word as usize]);
+    check(&model, expected);
+    // The files' bias is zero: another one is added word by word.
+    let bias = |word: u32| f64::from(word) / 100.0;
+    let tensor = HostTensor {
+        shape: vec![config.vocab_size],
+        values: (0..config.vocab_size as u32)
+            .map(|word| bias(word) as f32)
+            .collect(),
+    };
+    let tensors = BTreeMap::from([("lm_head.bias".to_owned(), tensor)]);
+    let model = parameter::assign(model, tensors).unwrap();
+    check(&model, [0, 1, 2].map(|i| expected[i] + bias(words[i])));
 }

@@ -289,6 +289,8 @@ fn a_mixture_on_queries_and_values_is_one_adapter_of_twice_the_rank() {
     let logits = |model: &Gpt2| values(model.forward(&input, &Pass::EVALUATION));
     let (expected, plain) = (logits(&merged), logits(&base));
     let distance = |found: Vec<f32>| {
+        assert_eq!(found.len(), expected.len());
+        assert!(found.iter().chain(&expected).all(|v| v.is_finite()));
         let pairs = found.iter().zip(&expected);
         pairs.fold(0f32, |largest, (f, e)| largest.max((f - e).abs()))
     };

@@ -317,12 +317,26 @@ mod tests {
     use crate::reference::{matrix_product, values, wide};
     use proptest::prelude::*;
 
+    /// Whether the operands are taken: where the processor has the instructions they must be, unless the tests are to
+    /// run without.
+    #[track_caller]
+    fn is_served(rows: usize, weight: &Matrix<'_>) -> bool {
+        let served = serves(rows, weight);
+        #[cfg(target_arch = "x86_64")]
+        {
+            let able = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let off = std::env::var("ADAMIX_TEST_SIMD").is_ok_and(|level| level == "portable");
+            assert!(served || !able || off, "{rows} rows are not taken");
+        }
+        served
+    }
+
     #[test]
     fn a_weight_of_one_row_may_have_any_stride() {
         // The gradient of a layer with one output: its weight is one column, of which either stride is 1.
         let w = [1.0, 2.0, 3.0];
         let weight = Matrix::new(&w, 3, 1).transposed();
-        if serves(1, &weight) {
+        if is_served(1, &weight) {
             let mut out = [f32::NAN; 3];
             multiply(&mut out, &[2.0], weight, None);
             assert_eq!(out, [2.0, 4.0, 6.0]);
@@ -350,7 +364,7 @@ mod tests {
             } else {
                 Matrix::new(&w, depth, columns)
             };
-            if !serves(rows, &weight) {
+            if !is_served(rows, &weight) {
                 return Ok(());
             }
             let mut out = vec![f32::NAN; rows * columns];

@@ -429,7 +429,13 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_does_not_matter() {
-        for [rows, input, output] in [[512, 96, 384], [300, 384, 16], [1, 700, 900], [70, 70, 70]] {
+        for [rows, input, output] in [
+            [512, 96, 384],
+            [300, 384, 16],
+            [1, 700, 900],
+            [8, 700, 900],
+            [70, 70, 70],
+        ] {
             let x: Tensor<2> = plain(&values(1, rows * input, 1.0), [rows, input]);
             let w: Tensor<2> = plain(&values(2, input * output, 1.0), [input, output]);
             let g: Tensor<2> = plain(&values(3, rows * output, 1.0), [rows, output]);

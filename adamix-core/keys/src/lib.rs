@@ -141,7 +141,10 @@ mod tests {
             "SplitMix64's first output for seed 0"
         );
         // The vectors were computed by an independent implementation in Python.
-        assert_eq!(key.purpose("routing").fold(7).word(), 6952730929386784942);
+        let place = key.purpose("routing").fold(7);
+        assert_eq!(place.word(), 6952730929386784942);
+        assert_eq!(place.word32(), 1618808817);
+        assert_eq!(place.uniform(), 0.3769082989174156);
         assert_eq!(key.purpose("data").permutation(6), [2, 3, 5, 1, 4, 0]);
     }
 

@@ -208,6 +208,7 @@ impl LowRank {
 
 #[cfg(test)]
 mod tests {
+    use adamix_kernels::Dropout;
     use burn::tensor::TensorData;
 
     use super::*;
@@ -270,6 +271,15 @@ mod tests {
         );
     }
 
+    /// PyTorch's Kaiming-uniform bound for a slope a: sqrt(6 / ((1 + a²) input)), with a² = 5.
+    #[test]
+    fn a_starts_within_the_kaiming_bound_and_fills_it() {
+        let mixture = LowRankConfig::new(8).init([64, 16], Key::new(1), &Device::flex());
+        let weights = values(mixture.down.experts[0].weight.val());
+        let largest = weights.iter().fold(0f32, |m, v| m.max(v.abs()));
+        assert!(largest > 0.95 / 8.0 && largest <= 1.0 / 8.0, "{largest}");
+    }
+
     #[test]
     fn the_update_is_the_scaled_product_of_the_factors() {
         let device = Device::flex();
@@ -282,10 +292,19 @@ mod tests {
         let decision = Decision::diagonal(1, 2, 2);
         let (a, b) = (&mixture.down.experts[1], &mixture.up.experts[1]);
         let full = a.weight.val().matmul(b.weight.val()) * 3.0;
-        let expected = values(input(&device).matmul(full.unsqueeze()));
-        let found = values(mixture.forward(input(&device), &Context::new(&decision)));
-        for (f, e) in found.iter().zip(&expected) {
-            assert!((f - e).abs() < 1e-5, "{f} {e}");
+        let rows = vec![3, 4];
+        let dropout = Dropout { rate: 0.5, rows };
+        let dropped = adamix_kernels::dropout(input(&device), &dropout);
+        for (read, dropout) in [(input(&device), None), (dropped, Some(dropout))] {
+            let expected = values(read.matmul(full.clone().unsqueeze()));
+            let context = Context {
+                dropout,
+                ..Context::new(&decision)
+            };
+            let found = values(mixture.forward(input(&device), &context));
+            for (f, e) in found.iter().zip(&expected) {
+                assert!((f - e).abs() < 1e-5, "{f} {e}");
+            }
         }
     }
 

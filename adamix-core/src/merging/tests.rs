@@ -312,6 +312,43 @@ fn regmean_by_hand() {
         &[scalar(2.0), scalar(6.0)],
     );
     assert!(close(&merged.weight_values(), &[5.0], 1e-6));
+
+    // [[2, 1], [1, 2]] and [[1, 0], [0, 3]], shrunk by half: [[3, 0.5], [0.5, 5]] w = (2, 0.5) + (0, 3).
+    let column =
+        |values: [f32; 2]| Linear::from_values([2, 1], values.to_vec(), None, &Device::flex());
+    let gram = |values: [f64; 4]| Gram {
+        width: 2,
+        values: values.to_vec(),
+    };
+    let inputs = BTreeMap::from([
+        (format!("{MODULE}.down.0"), gram([2.0, 1.0, 1.0, 2.0])),
+        (format!("{MODULE}.down.1"), gram([1.0, 0.0, 0.0, 3.0])),
+    ]);
+    let rule = RegMean {
+        inputs,
+        shrink: 0.5,
+    };
+    let merged = merge(&rule, &[column([1.0, 0.0]), column([0.0, 1.0])]).weight_values();
+    assert!(
+        close(&merged, &[8.25 / 14.75, 9.5 / 14.75], 1e-6),
+        "{merged:?}"
+    );
+}
+
+#[test]
+fn dare_drops_for_each_expert_and_may_elect_signs() {
+    let place = Place::bank(MODULE, "down").of("weight");
+    let ones = [1f32; 400];
+    let merged = Dare::default().combine(&[&ones, &ones], &place).unwrap();
+    // One of the two is dropped, the other doubled.
+    assert!(merged.contains(&1.0), "{merged:?}");
+    let elected = Dare {
+        density: 1.0,
+        elect: true,
+        ..Dare::default()
+    };
+    let merged = elected.combine(&[&[5.0], &[-1.0]], &place).unwrap();
+    assert_eq!(merged, [5.0]);
 }
 
 #[test]

@@ -72,6 +72,7 @@ fn cut(examples: &[u32], size: usize) -> Vec<Vec<u32>> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn any_order() -> impl Strategy<Value = Order> {
         prop_oneof![
@@ -117,6 +118,18 @@ mod tests {
         let mut again = plan;
         fill_batches(&mut again, 4, 11, Key::new(3));
         assert_eq!(again, filled);
+        // Drawn by the key, each filler for itself, from all examples.
+        let fillers = |seed| {
+            let mut batches = [Vec::new()];
+            fill_batches(&mut batches, 4, 11, Key::new(seed));
+            let [fillers] = batches;
+            fillers
+        };
+        let drawn: Vec<Vec<u32>> = (0..10).map(fillers).collect();
+        let distinct: BTreeSet<u32> = drawn.iter().flatten().copied().collect();
+        assert!(distinct.len() > 5 && distinct.iter().all(|i| *i < 11));
+        assert!(drawn.iter().any(|batch| *batch != drawn[0]));
+        assert!(drawn.iter().any(|batch| *batch != [batch[0]; 4]));
     }
 
     #[test]

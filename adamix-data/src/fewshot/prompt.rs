@@ -273,25 +273,63 @@ mod tests {
     use crate::example::Target;
 
     #[test]
-    fn manual_prompts_name_a_word_for_each_class() {
-        for (name, ..) in MANUAL {
+    fn manual_prompts_are_those_of_lm_bff() {
+        // LiST's src/run.py, with the classes by name.
+        let expected: [(&str, &str, &[(&str, &str)], bool); 6] = [
+            (
+                "sst2",
+                "{first} It was{mask}.",
+                &[("negative", "terrible"), ("positive", "great")],
+                false,
+            ),
+            (
+                "mpqa",
+                "{first} It was{mask}.",
+                &[("negative", "terrible"), ("positive", "great")],
+                false,
+            ),
+            (
+                "subj",
+                "{first} This is{mask}.",
+                &[("subjective", "subjective"), ("objective", "objective")],
+                false,
+            ),
+            (
+                "mnli",
+                "{first-}?{mask},{ second:lower}",
+                &[
+                    ("entailment", "Yes"),
+                    ("neutral", "Maybe"),
+                    ("contradiction", "No"),
+                ],
+                true,
+            ),
+            (
+                "rte",
+                "{first-}?{mask},{ second:lower}",
+                &[("entailment", "Yes"), ("not_entailment", "No")],
+                false,
+            ),
+            (
+                "qqp",
+                "{first}{mask},{ second:lower}",
+                &[("not_duplicate", "No"), ("duplicate", "Yes")],
+                false,
+            ),
+        ];
+        for (name, template, words, lower) in expected {
             let task = super::super::task(name).unwrap();
             let prompt = Prompt::of(task).unwrap();
+            assert_eq!(prompt.template, template, "{name}");
+            assert_eq!(prompt.lower, lower, "{name}");
             assert_eq!(prompt.words.len(), task.labels.len(), "{name}");
+            let labels = task.labels.iter().map(String::as_str);
+            let found: Vec<_> = labels
+                .zip(prompt.words.iter().map(String::as_str))
+                .collect();
+            assert_eq!(found, words, "{name}");
         }
         assert!(Prompt::of(Task::by_name("cola").unwrap()).is_none());
-        // Classes in LM-BFF's words.
-        let mnli = Prompt::of(Task::by_name("mnli").unwrap()).unwrap();
-        let labels = &Task::by_name("mnli").unwrap().labels;
-        let word = |label: &str| &mnli.words[labels.iter().position(|l| l == label).unwrap()];
-        assert_eq!(
-            (
-                word("entailment").as_str(),
-                word("neutral").as_str(),
-                word("contradiction").as_str()
-            ),
-            ("Yes", "Maybe", "No")
-        );
     }
 
     #[test]

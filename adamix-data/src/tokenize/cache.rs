@@ -178,9 +178,19 @@ mod tests {
         let another = tokenizer(&model, &VOCAB.replace("a\nb", "b\na"));
         cache.encode_all(&another, &rows, 8).unwrap();
         assert_eq!(files(&kept).len(), 4);
+        // The second text counts as the first does, and an empty one is not an absent one.
+        for (more, second) in [Some("b"), Some(""), None].into_iter().enumerate() {
+            let mut rows = rows.clone();
+            for row in &mut rows {
+                row.second = second.map(str::to_owned);
+            }
+            let expected = tokenizer_.encode_all(&rows, 8).unwrap();
+            assert_eq!(cache.encode_all(&tokenizer_, &rows, 8).unwrap(), expected);
+            assert_eq!(files(&kept).len(), 5 + more, "{second:?}");
+        }
         // Few rows are not kept.
         cache.encode_all(&tokenizer_, &rows[..9], 8).unwrap();
-        assert_eq!(files(&kept).len(), 4);
+        assert_eq!(files(&kept).len(), 7);
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::config::Precision;
 /// Time a training step, a forward pass or a beam search on this machine.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Weights and tokens are random: time depends on shapes alone. GFLOP/s count matrix products; the share is of one large
-product's rate in the same process. An encoder trains a step, or with --forward answers as the merged model; a decoder
+Weights and tokens are random: time depends on shapes alone. GFLOP/s count matrix products; the share is of one large \
+product's rate in the same process. An encoder trains a step, or with --forward answers as the merged model; a decoder \
 searches with beams. tools/bench_reference.py and tools/beam_speed.py time the same work in PyTorch.
 
 Examples:

@@ -24,7 +24,7 @@ const METHODS: [(&str, &str, &str); 4] = [
 /// Compare full fine-tuning, one adapter and AdaMix on what the program ships: no files, no network.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The task is synthetic: sentences of a small grammar whose label needs more than single words. The encoder is the
+The task is synthetic: sentences of a small grammar whose label needs more than single words. The encoder is the \
 small one that the program carries. The figures show that the method runs, not how good it is on real text.")]
 pub struct Demo {
     /// Where the runs and the picture go.

@@ -30,16 +30,16 @@ use crate::run::{Metrics, RunFolder};
 /// Write a run or an adapter for Python's peft, or as a whole model for transformers.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A mixture is merged by the run's rule first (an adapter's by the mean), or --expert takes one expert alone. LoRA, (IA)³ and
-prefixes go to a folder that Python's peft loads with the same logits; other adapters to one of the same two files under
-this program's names, which `adamix predict --adapter` reads. A whole model has the adaptation folded into its weights;
+A mixture is merged by the run's rule first (an adapter's by the mean), or --expert takes one expert alone. LoRA, (IA)³ and \
+prefixes go to a folder that Python's peft loads with the same logits; other adapters to one of the same two files under \
+this program's names, which `adamix predict --adapter` reads. A whole model has the adaptation folded into its weights; \
 what cannot be folded, such as a bottleneck adapter, is refused.
 
 Examples:
   adamix export runs/mrpc --to peft --out mrpc-adapter
   adamix export runs/mrpc --to peft --expert 2 --out mrpc-expert-2
   adamix export runs/mrpc --to transformers --out mrpc-model
-  adamix export roberta_base_lora_mnli.bin --lora-alpha 16 --model roberta-base --to peft --out mnli-adapter")]
+  adamix export lora_mnli.bin --lora-alpha 16 --model roberta-base --to peft --out mnli-adapter")]
 pub struct Export {
     /// A run, an adapter folder of this program or of peft, or a loralib .bin file.
     source: PathBuf,

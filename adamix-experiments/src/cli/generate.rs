@@ -18,17 +18,18 @@ use crate::run::RunFolder;
 /// Generate texts with a decoder, plain or trained.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The input is a file of a data set (--task: its distinct inputs in order), JSON objects with `context`, `prompt` or
-`input_ids` (.jsonl), or one text a line. A context is followed by the separator that training puts there; a prompt is
-continued as it is. A line of text is a context where a run or an adapter is given, else a prompt.
-The output is one text a line, or with .jsonl one object with `text`, `tokens` and `score`.
+The input is a file of a data set (--task: its distinct inputs in order), JSON objects with `context`, `prompt` or \
+`input_ids` (.jsonl), or one text a line. A context is followed by the separator that training puts there; a prompt is \
+continued as it is. A line of text is a context where a run or an adapter is given, else a prompt. \
+The output is one text a line, or with .jsonl one object with `text`, `tokens` and `score`. \
 Each distinct prompt is searched once. The search is set by the keys of the run's [generation] table.
 
 Examples:
   adamix generate --run runs/e2e --task e2e --input devset.csv --output out.txt
-  adamix generate --model gpt2 --input prompts.txt --output out.jsonl --set generation.search=greedy
-  adamix generate --model gpt2 --adapter runs/e2e/merged/last --input contexts.txt --output out.txt \\
-    --set generation.search=huggingface --set generation.beams=4 --set generation.length_penalty=0.9
+  adamix generate --model gpt2 --input prompts.txt --output out.jsonl \\
+    --set generation.search=greedy
+  adamix generate --model gpt2 --adapter merged --input contexts.txt --output out.txt \\
+    --set generation.search=huggingface --set generation.beams=4
   adamix generate --model gpt2 --input prompts.txt --output out.txt \\
     --set generation.search=sample --set generation.top_p=0.9 --set seed=3")]
 pub struct Generate {

@@ -45,8 +45,8 @@ use crate::interrupt::{Interrupted, Stopped};
     version,
     about,
     after_help = "\
-Exit codes: 0 done; 1 the run or a file is at fault (one line on standard error says which); 2 the command line is;
-3 stopped by SIGINT or SIGTERM, all is saved and the same command goes on; 4 another program works in the folder;
+Exit codes: 0 done; 1 the run or a file is at fault (one line on standard error says which); 2 the command line is; \
+3 stopped by SIGINT or SIGTERM, all is saved and the same command goes on; 4 another program works in the folder; \
 130 and 143 stopped at once by a second SIGINT or SIGTERM.
 
 Examples:
@@ -97,7 +97,7 @@ enum Verb {
     Reproduce(reproduce::Reproduce),
     /// Write all tables and figures again, from their records alone.
     Report(report::Report),
-    /// Pretrain a small encoder by masked language modelling.
+    /// Pretrain a small encoder or decoder from nothing, or a masked-LM head on a base model.
     Pretrain(pretrain::Pretrain),
     /// Score generated text as the official programs do.
     Score(score::Score),
@@ -159,5 +159,38 @@ fn code(error: &anyhow::Error) -> u8 {
         4
     } else {
         1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Terminals are at least this wide; clap wraps at no more than 100.
+    const WIDTH: usize = 98;
+
+    fn check(command: &clap::Command) {
+        let text = command.get_after_help().map(ToString::to_string);
+        let text = text.unwrap_or_default();
+        let is_prose = |line: &&str| !line.is_empty() && !line.starts_with("  ");
+        let lines: Vec<&str> = text.lines().collect();
+        for pair in lines.windows(2) {
+            let ends = pair[0].ends_with(':');
+            let broken = is_prose(&&pair[0]) && is_prose(&&pair[1]) && !ends;
+            assert!(!broken, "{}: by hand: {}", command.get_name(), pair[0]);
+        }
+        for line in lines.iter().filter(|line| line.starts_with("  ")) {
+            let name = command.get_name();
+            assert!(line.chars().count() <= WIDTH, "{name}: too long: {line}");
+        }
+        command.get_subcommands().for_each(check);
+    }
+
+    #[test]
+    fn help_is_wrapped_by_the_terminal_alone() {
+        check(&Cli::command());
+        Cli::command().debug_assert();
     }
 }

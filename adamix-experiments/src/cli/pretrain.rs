@@ -13,13 +13,13 @@ use crate::recipe::Sitting;
 /// Pretrain a small language model, masked or causal, or the head of a frozen one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The folder becomes a Hugging Face folder (RoBERTa or GPT-2, 16-bit safetensors, its own byte-level BPE; or a base
-model with a trained head) with pretrain.json, the record. A run that was stopped goes on from its checkpoint, also with
-another number of steps if the schedule agrees on those that are done; one that is finished is not run again. SIGINT and
+The folder becomes a Hugging Face folder (RoBERTa or GPT-2, 16-bit safetensors, its own byte-level BPE; or a base \
+model with a trained head) with pretrain.json, the record. A run that was stopped goes on from its checkpoint, also with \
+another number of steps if the schedule agrees on those that are done; one that is finished is not run again. SIGINT and \
 SIGTERM let the step end, save and stop with exit code 3.
 
 Example:
-  adamix pretrain --config adamix-experiments/embedded/roberta-mini/pretrain.toml --out runs/roberta-mini")]
+  adamix pretrain --config adamix-experiments/embedded/gpt2-mini/pretrain.toml --out gpt2-mini")]
 pub struct Pretrain {
     /// The pretraining's TOML.
     #[arg(long, value_name = "FILE")]

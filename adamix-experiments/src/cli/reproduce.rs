@@ -9,15 +9,15 @@ use super::show;
 use crate::interrupt::Interrupt;
 use crate::recipe::Sitting;
 use crate::report::Records;
-use crate::reproduce::{self, Choice, FOLDER, Profile};
+use crate::reproduce::{self, Choice, DryRun, FOLDER, Profile};
 
 /// Run what a table or figure of the paper needs, and write it beside the paper's own numbers.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Runs are done in the order of their worth and recorded as they come; the same command again goes on where it was
+Runs are done in the order of their worth and recorded as they come; the same command again goes on where it was \
 stopped. Tables come from the records alone.
 
-Profiles: smoke (what the program carries, a minute), laptop (small models on real data, evenings), paper (the exact
+Profiles: smoke (what the program carries, a minute), laptop (small models on real data, evenings), paper (the exact \
 models; see --dry-run).
 
 Examples:
@@ -39,6 +39,9 @@ pub struct Reproduce {
     /// Print the plan: every run with its cost, every setting with its source.
     #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: print the plan as JSON.
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     /// Where records, tables and figures go; the profile's folder of paper-results without it.
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
@@ -64,8 +67,11 @@ impl Reproduce {
             .unwrap_or_else(|| PathBuf::from(FOLDER).join(&profile.name));
         let mut records = Records::read(&results)?;
         if self.dry_run {
-            let plan = reproduce::dry_run(&profile, &jobs, &records)?;
-            return show::out(format_args!("{plan}"));
+            let plan = DryRun::new(&profile, &jobs, &records)?;
+            return match self.json {
+                true => show::json(&plan),
+                false => show::out(format_args!("{}", plan.text()?)),
+            };
         }
         let sitting = Sitting {
             progress: show::progress(),

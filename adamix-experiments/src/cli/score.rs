@@ -14,10 +14,10 @@ use super::show;
 /// Score generated text as the official programs do, without Java, Perl or Python.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-References: a data set's own file (E2E's CSV, WebNLG's JSON or XML, DART's JSON), blocks of lines with a blank line
-between them, or numbered files.
-Hypotheses: one a line, or the E2E challenge's MR<TAB>output. METEOR reads the official 1.5 data from ADAMIX_METEOR
-or ~/.cache/adamix/meteor; without them all other scores are still given. Raw texts of WebNLG and DART are split into
+References: a data set's own file (E2E's CSV, WebNLG's JSON or XML, DART's JSON), blocks of lines with a blank line \
+between them, or numbered files. \
+Hypotheses: one a line, or the E2E challenge's MR<TAB>output. METEOR reads the official 1.5 data from ADAMIX_METEOR \
+or ~/.cache/adamix/meteor; without them all other scores are still given. Raw texts of WebNLG and DART are split into \
 sentences by NLTK's model, from ADAMIX_PUNKT or ~/.cache/adamix/punkt.
 
 Examples:

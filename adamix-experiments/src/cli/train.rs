@@ -14,15 +14,15 @@ use crate::run::RunFolder;
 /// Train a config, merge, measure, and write a run folder.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The folder gets run.toml, metrics.jsonl, timings.jsonl, adapter/, merged/, predictions/, curve.svg, routing.json and, last of
-all, result.json. A config that already ran there is not run again; one that was interrupted goes on from its
-checkpoint (checkpoint.steps, checkpoint.minutes) to the same bytes. SIGINT and SIGTERM let the step end, save and
+The folder gets run.toml, metrics.jsonl, timings.jsonl, adapter/, merged/, predictions/, curve.svg, routing.json and, last of \
+all, result.json. A config that already ran there is not run again; one that was interrupted goes on from its \
+checkpoint (checkpoint.steps, checkpoint.minutes) to the same bytes. SIGINT and SIGTERM let the step end, save and \
 stop with exit code 3; a second one stops at once.
 
 Examples:
   adamix train --print-config
   adamix train --config mrpc.toml --out runs/mrpc
-  adamix train --config mrpc.toml --set seed=2 --set adaptation.method=adapter --out runs/mrpc-adapter-2
+  adamix train --config mrpc.toml --set seed=2 --set adaptation.method=lora --out runs/lora-2
   adamix train --resume runs/mrpc
   adamix train --set task=rte --set data=glue --set model=bert-folder")]
 pub struct Train {

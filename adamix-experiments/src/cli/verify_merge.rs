@@ -24,11 +24,11 @@ use crate::run::RunFolder;
 /// Say for a run what merging its experts leaves exact, site by site, and measure what it does not.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A merged bank is the mean of its experts. Whether the merged module is the mean of the experts' outputs depends on what
-it is: a LoRA with one side shared is (the mean of the products is the product of the means), a bottleneck with an
-activation between projections that differ is not, nor is anything with no side shared. Each site says which, with the
-relative distance of the merged product (`product`) and of the outputs on rows of the development split (`output`).
-Even where all sites are exact the model is not the ensemble of its experts, as layers are not linear: that is measured on
+A merged bank is the mean of its experts. Whether the merged module is the mean of the experts' outputs depends on what \
+it is: a LoRA with one side shared is (the mean of the products is the product of the means), a bottleneck with an \
+activation between projections that differ is not, nor is anything with no side shared. Each site says which, with the \
+relative distance of the merged product (`product`) and of the outputs on rows of the development split (`output`). \
+Even where all sites are exact the model is not the ensemble of its experts, as layers are not linear: that is measured on \
 the logits. A policy that is not meant to be merged is compared with, too.
 
 Examples:

@@ -99,3 +99,15 @@ impl Default for Evaluation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_floor_bounds_from_below() {
+        let floored = [-0.5, 2.0].map(|output| RegressionFloor::Zero.of(output));
+        assert_eq!(floored, [0.0, 2.0]);
+        assert_eq!(RegressionFloor::None.of(-0.5), -0.5);
+    }
+}

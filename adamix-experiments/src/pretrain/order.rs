@@ -96,6 +96,12 @@ mod tests {
                 ids.sort_unstable();
                 ids
             };
+            // Each of the eight rows, in the numbers of the plan.
+            for steps in [&steps[..2], &steps[2..]] {
+                let mut read: Vec<u32> = steps.concat();
+                read.sort_unstable();
+                assert_eq!(read, train);
+            }
             assert_eq!(epoch(&batches[..2]), epoch(&batches[2..]));
             assert_ne!(batches[..2], batches[2..], "another order, other masks");
             // A plan that starts in the middle gives the same.

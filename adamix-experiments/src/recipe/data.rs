@@ -227,6 +227,8 @@ pub fn number_of_steps(schedule: &Schedule, rows: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::config::read;
 
@@ -247,6 +249,25 @@ mod tests {
         // Whatever the seed: every trial of a search is measured on the same rows.
         let other = ids(&["seed=2", "input.train_rows=200", "input.held_out=0.2"]);
         assert_eq!(other, [train, held]);
+    }
+
+    #[test]
+    fn rows_kept_for_merging_are_not_trained_on_and_are_those_of_every_seed() {
+        let load = |settings: &[&str]| {
+            let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
+            let data = TaskData::load(&read(None, &settings).unwrap()).unwrap();
+            let ids = |rows: &[Example]| rows.iter().map(|e| e.id).collect::<BTreeSet<u32>>();
+            (ids(&data.train), ids(&data.kept))
+        };
+        let (whole, none) = load(&["input.train_rows=200"]);
+        assert!(none.is_empty());
+        let keep = ["input.train_rows=200", "input.kept_for_merging=0.25"];
+        let (train, kept) = load(&keep);
+        assert!(train.is_disjoint(&kept));
+        assert_eq!(&train | &kept, whole);
+        // Three standard deviations of 200 draws: 18.4.
+        assert!((32..=68).contains(&kept.len()), "{}", kept.len());
+        assert_eq!(load(&[&keep[..], &["seed=2"]].concat()), (train, kept));
     }
 
     #[test]

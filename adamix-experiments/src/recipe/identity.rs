@@ -1,10 +1,11 @@
 //! Which run a config is, found without running it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use anyhow::Result;
 
-use super::generation::{DecoderBase, GenerationData};
+use super::generation::{DecoderBase, GenerationData, METRICS};
 use super::{Base, TaskData};
 use crate::config::RunConfig;
 use crate::run::Identity;
@@ -14,20 +15,45 @@ use crate::run::Identity;
 /// # Errors
 /// If a file is at fault.
 pub fn identity(config: &RunConfig) -> Result<Identity> {
-    if let Some(corpus) = config.corpus() {
-        let base = DecoderBase::open(&config.model_folder()?)?;
-        let data = GenerationData::load(config, corpus)?;
-        return Ok(Identity::new(config, &base.fingerprint(), &data.hash));
+    Ok(Sources::read(config)?.identity(config))
+}
+
+/// What a run reads, as far as it is known before the run.
+#[derive(Debug)]
+struct Sources {
+    base: String,
+    data: String,
+    metrics: Vec<&'static str>,
+}
+
+impl Sources {
+    fn read(config: &RunConfig) -> Result<Self> {
+        if let Some(corpus) = config.corpus() {
+            let base = DecoderBase::open(&config.model_folder()?)?;
+            return Ok(Self {
+                base: base.fingerprint(),
+                data: GenerationData::load(config, corpus)?.hash,
+                metrics: METRICS.to_vec(),
+            });
+        }
+        let base = Base::open(&config.model_folder()?)?;
+        let data = TaskData::load(config)?;
+        Ok(Self {
+            base: base.fingerprint(),
+            data: data.hash,
+            metrics: data.task.metrics.iter().map(|m| m.name()).collect(),
+        })
     }
-    let base = Base::open(&config.model_folder()?)?;
-    let data = TaskData::load(config)?;
-    Ok(Identity::new(config, &base.fingerprint(), &data.hash))
+
+    fn identity(&self, config: &RunConfig) -> Identity {
+        Identity::new(config, &self.base, &self.data)
+    }
 }
 
 /// Identities of many configs, each of whose base models and data is read once.
 #[derive(Debug, Default)]
 pub struct Identities {
-    hashes: BTreeMap<String, (String, String)>,
+    sources: BTreeMap<String, Sources>,
 }
 
 impl Identities {
@@ -36,6 +62,18 @@ impl Identities {
     /// # Errors
     /// If a file is at fault.
     pub fn of(&mut self, config: &RunConfig) -> Result<Identity> {
+        Ok(self.sources(config)?.identity(config))
+    }
+
+    /// The names of what a run measures.
+    ///
+    /// # Errors
+    /// If a file is at fault.
+    pub fn metrics(&mut self, config: &RunConfig) -> Result<&[&'static str]> {
+        Ok(&self.sources(config)?.metrics)
+    }
+
+    fn sources(&mut self, config: &RunConfig) -> Result<&Sources> {
         // What surely does not decide which files are read; all else is taken for deciding.
         let default = RunConfig::default();
         let read = RunConfig {
@@ -50,12 +88,9 @@ impl Identities {
             ..config.clone()
         };
         let read = toml::to_string(&read).expect("a config serialises");
-        if let Some((base, data)) = self.hashes.get(&read) {
-            return Ok(Identity::new(config, base, data));
-        }
-        let identity = identity(config)?;
-        let hashes = (identity.base_hash.clone(), identity.data_hash.clone());
-        self.hashes.insert(read, hashes);
-        Ok(identity)
+        Ok(match self.sources.entry(read) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(Sources::read(config)?),
+        })
     }
 }

@@ -54,3 +54,41 @@ impl<'a> Plan<'a> {
         learning_rate(&self.config.schedule, peak, step, self.steps())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::read;
+
+    fn config(settings: &[&str]) -> RunConfig {
+        let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
+        read(None, &settings).unwrap()
+    }
+
+    #[test]
+    fn each_epoch_has_all_rows_in_an_order_of_its_own() {
+        let config = config(&["schedule.batch_size=4", "schedule.accumulation=2"]);
+        let plan = Plan::new(&config, (0..22).map(|i| 5 + i % 7).collect());
+        let rows = |epoch| plan.epoch(epoch).concat().concat();
+        let (first, second) = (rows(1), rows(2));
+        assert_ne!(first, second);
+        assert_eq!(first, rows(1));
+        for mut rows in [first, second] {
+            rows.sort_unstable();
+            assert!(rows.into_iter().eq(0..22));
+        }
+        // Six batches, two a step.
+        assert_eq!(plan.epoch(1).len(), 3);
+        assert_eq!(plan.steps(), 3 * config.schedule.epochs);
+    }
+
+    #[test]
+    fn a_short_last_batch_is_filled_where_asked() {
+        for (last, sizes) in [("short", 22), ("repeat", 24)] {
+            let last = format!("input.last_batch={last}");
+            let config = config(&["schedule.batch_size=4", &last]);
+            let plan = Plan::new(&config, vec![9; 22]);
+            assert_eq!(plan.epoch(1).concat().concat().len(), sizes, "{last}");
+        }
+    }
+}

@@ -35,4 +35,18 @@ mod tests {
         // lr_lambda of transformers for current = 0..9, warm-up 2, total 10.
         assert_eq!(rates, [0.0, 4.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]);
     }
+
+    #[test]
+    fn steps_of_warm_up_count_before_a_share_and_the_first_rate_may_be_a_steps_worth() {
+        let schedule = Schedule {
+            warmup_steps: 2,
+            warmup_ratio: 0.5,
+            first_rate: FirstRate::Step,
+            ..Schedule::default()
+        };
+        let rates: Vec<f64> = (1..=10)
+            .map(|s| learning_rate(&schedule, 8.0, s, 10))
+            .collect();
+        assert_eq!(rates, [4.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]);
+    }
 }

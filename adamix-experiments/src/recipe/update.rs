@@ -131,3 +131,52 @@ fn first_not_finite(gradients: &NamedGradients) -> String {
         .map(|(name, _)| name.clone());
     name.map_or("their sum".to_owned(), |name| format!("`{name}`"))
 }
+
+#[cfg(test)]
+mod tests {
+    use adamix_core::linear::Linear;
+    use adamix_core::optimizer::AdamWConfig;
+    use burn::module::Module;
+    use burn::tensor::{Device, Tensor};
+
+    use super::*;
+
+    #[derive(Module, Debug)]
+    struct Model {
+        map: Linear,
+    }
+    impl Named for Model {}
+
+    #[test]
+    fn a_gradient_that_is_no_number_is_named_and_moves_nothing() {
+        let device = Device::flex();
+        let map = Linear::from_values([1, 1], vec![1.0], None, &device);
+        let mut optimizer = AdamW::new(AdamWConfig::default());
+        let at = At {
+            step: 3,
+            rate: 0.1,
+            max_grad_norm: 1.0,
+        };
+        let micro = |_: &Model, _: usize, _: &[u32]| {
+            let gradient = Tensor::<1>::from_data([f32::NAN], &device);
+            let trace = MicroTrace {
+                examples: vec![0],
+                passes: Vec::new(),
+                task_loss: 0.5,
+                consistency_loss: None,
+                auxiliary_loss: None,
+            };
+            Ok((
+                NamedGradients::from([("map.weight".to_owned(), gradient)]),
+                0.5,
+                trace,
+            ))
+        };
+        let error = update(Model { map }, &mut optimizer, at, &[vec![0]], micro).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("step 3: the gradient is not finite, first in `map.weight`"),
+            "{error}"
+        );
+    }
+}

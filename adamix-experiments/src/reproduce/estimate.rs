@@ -4,6 +4,7 @@ use adamix_data::fewshot;
 use adamix_models::encoder::EncoderConfig;
 use adamix_models::gpt2::Gpt2Config;
 use anyhow::{Result, bail};
+use serde::Serialize;
 
 use super::profile::{Machine, Size};
 use crate::config::{MeasuredAfter, Pad, RunConfig};
@@ -26,7 +27,7 @@ pub struct Shape {
 }
 
 /// What a run will cost.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Estimate {
     /// Optimiser steps.
     pub steps: usize,

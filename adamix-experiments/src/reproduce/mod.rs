@@ -24,7 +24,7 @@ mod settings;
 mod view;
 mod want;
 
-pub use dry_run::text as dry_run;
+pub use dry_run::DryRun;
 pub use exhibit::Exhibit;
 pub use exhibits::all as exhibits;
 pub use plan::{Choice, Job, plan};

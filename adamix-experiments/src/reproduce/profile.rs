@@ -20,8 +20,17 @@ const PROFILES: [(&str, &str); 3] = [
     ("paper", include_str!("profiles/paper.toml")),
 ];
 
-/// What the search of learning rates chose for the laptop profile: `[[case]]`s, as `adamix sweep choose` writes them.
-const CHOSEN: &str = include_str!("../../../paper-results/laptop/search/chosen.toml");
+/// What the searches of the laptop profile chose, by the file's name: `[[case]]`s, as `adamix sweep choose` writes them.
+const CHOSEN: [(&str, &str); 2] = [
+    (
+        "chosen.toml",
+        include_str!("../../../paper-results/laptop/search/chosen.toml"),
+    ),
+    (
+        "e2e-chosen.toml",
+        include_str!("../../../paper-results/laptop/search/e2e-chosen.toml"),
+    ),
+];
 
 /// A profile.
 #[derive(Clone, Debug, Deserialize)]
@@ -118,9 +127,9 @@ pub struct Layer {
     /// Keys that take the number of the seed.
     #[serde(default)]
     pub seed: Vec<String>,
-    /// Whether the values are those that the search chose for each method.
+    /// The file of `paper-results/laptop/search` with the values that a search chose for each method, if they are those.
     #[serde(default)]
-    pub chosen: bool,
+    pub chosen: Option<String>,
 }
 
 /// The settings that a search chose, one for each method.
@@ -147,10 +156,9 @@ impl Profile {
         let mut profile: Self = toml::from_str(text).with_context(|| format!("profile {name}"))?;
         let layers = std::mem::take(&mut profile.layers);
         for layer in layers {
-            if layer.chosen {
-                profile.layers.extend(layer.expand()?);
-            } else {
-                profile.layers.push(layer);
+            match &layer.chosen {
+                Some(file) => profile.layers.extend(layer.expand(file)?),
+                None => profile.layers.push(layer),
             }
         }
         Ok(profile)
@@ -212,9 +220,10 @@ impl Profile {
 
 impl Layer {
     /// One layer for each method that the search chose a setting for.
-    fn expand(&self) -> Result<Vec<Self>> {
-        let chosen: Chosen =
-            toml::from_str(CHOSEN).context("paper-results/laptop/search/chosen.toml")?;
+    fn expand(&self, file: &str) -> Result<Vec<Self>> {
+        let known = CHOSEN.iter().find(|(name, _)| *name == file);
+        let (_, text) = known.with_context(|| format!("no search chose `{file}`"))?;
+        let chosen: Chosen = toml::from_str(text).with_context(|| file.to_owned())?;
         let mut layers = Vec::new();
         for mut case in chosen.case {
             let adaptation = case.get_mut("adaptation").and_then(Value::as_table_mut);
@@ -229,7 +238,7 @@ impl Layer {
                     ..self.when.clone()
                 },
                 set: case,
-                chosen: false,
+                chosen: None,
                 ..self.clone()
             });
         }

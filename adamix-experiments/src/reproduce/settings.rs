@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
+use serde::Serialize;
 use toml::{Table, Value};
 
 /// Where a setting is from if it makes a row what it is.
@@ -25,20 +26,41 @@ impl Settings {
         })
     }
 
-    /// Keys and values by source, in the order in which sources first occur among the keys.
-    pub fn by_source(&self) -> Vec<(&str, Vec<String>)> {
-        let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
-        for (key, source) in &self.sources {
-            let value = lookup(&self.table, key).map_or(String::new(), Value::to_string);
-            let text = format!("{key} = {value}");
-            match groups.iter_mut().find(|(known, _)| known == source) {
-                Some((_, texts)) => texts.push(text),
-                None => groups.push((source, vec![text])),
+    /// Keys and values, each with its source: what makes the row first and what is assumed last, of a source together.
+    pub fn by_source(&self) -> Vec<Setting> {
+        let mut order: Vec<&String> = Vec::new();
+        for source in self.sources.values() {
+            if !order.contains(&source) {
+                order.push(source);
             }
         }
-        groups.sort_by_key(|(source, _)| (source.starts_with("assumed"), *source != DEFINITION));
-        groups
+        order.sort_by_key(|source| (source.starts_with("assumed"), *source != DEFINITION));
+        let place = |source: &String| order.iter().position(|known| *known == source);
+        let mut settings: Vec<Setting> = self
+            .sources
+            .iter()
+            .filter_map(|(key, source)| {
+                Some(Setting {
+                    key: key.clone(),
+                    value: lookup(&self.table, key)?.clone(),
+                    source: source.clone(),
+                })
+            })
+            .collect();
+        settings.sort_by_key(|setting| place(&setting.source));
+        settings
     }
+}
+
+/// A key's value, and where it is from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Setting {
+    /// Dotted.
+    pub key: String,
+    /// As in a run's TOML.
+    pub value: Value,
+    /// A paper, released code, a search, or `assumed`.
+    pub source: String,
 }
 
 fn merge(prefix: &str, into: &mut Table, from: Table, note: &mut dyn FnMut(String)) -> Result<()> {
@@ -88,11 +110,16 @@ mod tests {
         settings
             .put(table("schedule.epochs = 5"), "assumed")
             .unwrap();
+        let setting = |key: &str, value: Value, source: &str| Setting {
+            key: key.to_owned(),
+            value,
+            source: source.to_owned(),
+        };
         assert_eq!(
             settings.by_source(),
             [
-                ("a", vec!["task = \"rte\"".to_owned()]),
-                ("assumed", vec!["schedule.epochs = 5".to_owned()])
+                setting("task", "rte".into(), "a"),
+                setting("schedule.epochs", 5.into(), "assumed"),
             ]
         );
         assert!(settings.put(table("task.x = 1"), "b").is_err());

@@ -77,3 +77,35 @@ impl Choose {
         format!("{metric}, {epoch}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_run_counts_by_the_epoch_the_metric_and_the_goal_that_are_named() {
+        let state = |accuracy: f64, loss: f64| json!({"epoch": 1, "step": 1, "metrics": {"accuracy": accuracy, "loss": loss}});
+        let result = json!({
+            "id": "", "base_hash": "", "data_hash": "", "semantics": 1, "task": "rte", "method": "head",
+            "selection": "accuracy", "inference": "merged", "best": state(0.9, 1.0), "last": state(0.4, 2.0),
+            "rows": {}, "stored_bytes": 0, "seconds": {}, "device": "flex", "version": "",
+            "parameters": {"backbone": 0, "experts": 0, "shared": 0, "head": 0, "merged": 0, "trained": 0},
+        });
+        let result: RunResult = serde_json::from_value(result).unwrap();
+        let of = |text: &str| {
+            let choose: Choose = toml::from_str(text).unwrap();
+            (choose.value(&result), choose.score(&result))
+        };
+        assert_eq!(of(""), (Some(0.9), Some(0.9)));
+        assert_eq!(of("epoch = \"last\""), (Some(0.4), Some(0.4)));
+        assert_eq!(of("goal = \"min\""), (Some(0.9), Some(-0.9)));
+        assert_eq!(of("metric = \"loss\""), (Some(1.0), Some(-1.0)));
+        assert_eq!(
+            of("metric = \"loss\"\ngoal = \"max\""),
+            (Some(1.0), Some(1.0))
+        );
+        assert_eq!(of("metric = \"f1\""), (None, None));
+    }
+}

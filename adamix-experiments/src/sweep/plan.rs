@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -83,6 +83,17 @@ pub fn plan(file: &SweepFile, outcome: &dyn Fn(&str) -> Outcome) -> Result<Vec<S
     let lacks = |key: &&String| specs.iter().any(|spec| !spec.settings.contains_key(*key));
     if let Some(key) = file.choose.for_each.iter().find(lacks) {
         bail!("`choose.for_each` names `{key}`, which is on no axis");
+    }
+    if let Some(metric) = &file.choose.metric {
+        for spec in &specs {
+            let known = identities.metrics(&spec.config)?;
+            ensure!(
+                known.contains(&metric.as_str()),
+                "`choose.metric` is `{metric}`; {} is measured by {}",
+                spec.config.task,
+                known.join(", ")
+            );
+        }
     }
     Ok(specs)
 }

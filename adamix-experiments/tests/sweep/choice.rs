@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::fixture::Fixture;
 use crate::process::adamix;
-use crate::{counts, run, status, succeeds, sweep};
+use crate::{counts, fails, run, status, succeeds, sweep};
 
 #[test]
 fn halving_gives_more_to_the_better_and_the_choice_is_the_next_sweeps_case() {
@@ -76,4 +76,30 @@ fn halving_gives_more_to_the_better_and_the_choice_is_the_next_sweeps_case() {
         .lines()
         .filter(|line| store.join(&line[..16]).join("result.json").is_file());
     assert_eq!(done.count(), 2);
+}
+
+#[test]
+fn a_choice_that_no_run_could_give_is_refused_before_any_runs() {
+    let fixture = Fixture::new();
+    let store = fixture.path("runs");
+    let refused = |text: &str| {
+        let file = sweep(
+            &fixture,
+            "wrong",
+            &format!("[grid]\nseed = [1, 2]\n[choose]\n{text}\n"),
+        );
+        let error = fails(
+            adamix()
+                .args(["sweep", "run", "--runs"])
+                .arg(&store)
+                .arg(&file),
+        );
+        assert!(!store.exists(), "{error}");
+        error
+    };
+    let error = refused("metric = \"acuracy\"");
+    assert!(error.contains("`acuracy`"), "{error}");
+    assert!(error.contains("is measured by accuracy"), "{error}");
+    let error = refused("for_each = [\"adaptation.method\"]");
+    assert!(error.contains("which is on no axis"), "{error}");
 }

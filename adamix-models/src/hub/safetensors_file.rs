@@ -139,3 +139,36 @@ fn words<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<
         .map(|chunk| convert(chunk.try_into().expect("a chunk of N bytes")))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bits of 1.5 and -2, by hand.
+    const BITS: [(&str, &[u8]); 4] = [
+        ("F16", &[0x00, 0x3E, 0x00, 0xC0]),
+        ("BF16", &[0xC0, 0x3F, 0x00, 0xC0]),
+        ("F32", &[0, 0, 0xC0, 0x3F, 0, 0, 0x00, 0xC0]),
+        (
+            "F64",
+            &[0, 0, 0, 0, 0, 0, 0xF8, 0x3F, 0, 0, 0, 0, 0, 0, 0x00, 0xC0],
+        ),
+    ];
+
+    #[test]
+    fn floats_of_every_type_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        for (dtype, bits) in BITS {
+            let (shape, offsets) = ([2], [0, bits.len()]);
+            let header = format!(
+                r#"{{"x": {{"dtype": "{dtype}", "shape": {shape:?}, "data_offsets": {offsets:?}}}}}"#
+            );
+            let length = (header.len() as u64).to_le_bytes();
+            std::fs::write(&path, [&length, header.as_bytes(), bits].concat()).unwrap();
+            let file = SafetensorsFile::open(&path).unwrap();
+            assert_eq!(file.read("x").unwrap(), [1.5, -2.0], "{dtype}");
+        }
+        assert_eq!(to_f32("I32", BITS[2].1), None);
+    }
+}

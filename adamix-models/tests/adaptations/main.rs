@@ -23,7 +23,7 @@ use adamix_models::encoder::{
 use adamix_models::gpt2::{DecoderInput, Gpt2, Gpt2Config};
 use adamix_models::hub::{Source, Weights};
 use adamix_models::pass::Pass;
-use adamix_models::site::{Adaptable, Attachment, SiteError};
+use adamix_models::site::{Adaptable, Attachment, SiteError, layer_of};
 use burn::tensor::{Device, Tensor};
 use compare::{distance, floats, values};
 
@@ -251,6 +251,40 @@ fn what_is_attached_comes_back_from_its_description() {
         let again = (build().attach(&described, 0, Key::new(1), &device)).unwrap();
         assert_eq!(parameter::parameters(&again), parameter::parameters(&model));
         assert_eq!(again.sites(), model.sites());
+    }
+}
+
+#[test]
+fn the_last_layers_are_those_farthest_from_the_embeddings() {
+    let device = Device::flex().autodiff();
+    let update = Attachment::new(AdaptationConfig::LowRank(lora(2)));
+    let model = counted("minilm-l6").attach(&[update], 2, Key::new(1), &device);
+    let sites = model.unwrap().sites();
+    let layers: Vec<_> = sites.iter().map(|site| layer_of(&site.name)).collect();
+    assert_eq!(layers, [4, 4, 5, 5].map(Some));
+    let model = counted("bert-base-uncased").train_base(&["*".to_owned()], 2);
+    let all = parameter::parameters(&model.unwrap());
+    let trained = all.iter().filter(|info| info.trainable);
+    let layers: BTreeSet<_> = trained.map(|info| layer_of(&info.name)).collect();
+    assert_eq!(layers, BTreeSet::from([10, 11].map(Some)));
+}
+
+#[test]
+fn layers_start_alike_where_asked() {
+    for same_in_layers in [true, false] {
+        let update = Attachment {
+            same_in_layers,
+            ..Attachment::new(AdaptationConfig::LowRank(lora(2)))
+        };
+        let model = attach(counted("minilm-l6"), update).unwrap();
+        let start = parameter::export(&model, |info| info.name.contains(".adamix.down."));
+        let of = |layer: usize, map: &str| {
+            let site = format!("bert.encoder.layer.{layer}.attention.self.{map}");
+            &start[&format!("{site}.adamix.down.0.weight")]
+        };
+        for map in ["query", "value"] {
+            assert_eq!(of(0, map) == of(1, map), same_in_layers, "{map}");
+        }
     }
 }
 

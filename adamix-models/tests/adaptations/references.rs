@@ -1,6 +1,8 @@
 //! Every adaptation against `peft`, and against hooks on `transformers`' models where `peft` has none
 //! (`tools/make_adaptation_references.py` wrote the values).
 
+use std::collections::BTreeMap;
+
 use adamix_core::adaptation::{
     Activation, AdaptationConfig, BottleneckConfig, LowRankConfig, Placement, PrefixConfig,
     ScaleConfig, ScaledSide, VirtualTokensConfig,
@@ -11,12 +13,13 @@ use adamix_models::encoder::{
     EncoderConfig, EncoderInput, Pooling, SequenceClassifier, SequenceClassifierConfig,
 };
 use adamix_models::gpt2::{Cache, DecoderInput, Gpt2, Gpt2Config};
-use adamix_models::hub::Weights;
+use adamix_models::hub::peft::{self, PeftFolder, Setting};
+use adamix_models::hub::{Layout, Weights, affine_modules, attach, portable};
 use adamix_models::pass::Pass;
 use adamix_models::site::{Adaptable, Attachment};
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::compare::{distance, floats, values};
+use crate::compare::{distance, values};
 use crate::shared;
 
 const IDS: [[i32; 7]; 2] = [[0, 317, 297, 286, 359, 18, 2], [0, 55, 262, 326, 2, 1, 1]];
@@ -57,6 +60,20 @@ fn attachments(name: &str) -> Vec<Attachment> {
         "prelayer" => tokens().at(["layer"]),
         other => panic!("{other}"),
     }]
+}
+
+/// The same for a family: `peft` scales queries too, where the map is one.
+fn attachments_on(family: &str, name: &str) -> Vec<Attachment> {
+    let mut attachments = attachments(name);
+    if (family, name) == ("gpt2", "ia3") {
+        attachments[0].sites = vec!["query-key-value".to_owned()];
+    }
+    attachments
+}
+
+/// What the references give for each case, a family and an adaptation.
+fn cases() -> BTreeMap<String, Vec<f32>> {
+    serde_json::from_str(include_str!("../data/adaptations.json")).unwrap()
 }
 
 /// The model with the values that the references were made with.
@@ -141,33 +158,85 @@ fn outputs_are_those_of_peft_and_transformers() {
     let Some(folder) = shared::folder("golden/hf") else {
         return;
     };
-    let cases: serde_json::Value =
-        serde_json::from_str(include_str!("../data/adaptations.json")).unwrap();
-    for (name, expected) in cases.as_object().unwrap() {
-        let expected = floats(expected);
+    let cases = cases();
+    for (name, expected) in &cases {
         let (family, what) = name.split_once(' ').unwrap();
         let folder = folder.join(format!("{family}-tiny"));
+        let what = attachments_on(family, what);
         let far = if family == "gpt2" {
-            let what = match what {
-                // `peft` scales queries too, where the map is one.
-                "ia3" => {
-                    let parts = attachments(what);
-                    vec![parts[0].clone().at(["query-key-value"]), parts[1].clone()]
-                }
-                _ => attachments(what),
-            };
             let model = adapted(gpt2(&folder), &what);
-            let stepwise = distance(&run_gpt2_stepwise(&model), &expected);
+            let stepwise = distance(&run_gpt2_stepwise(&model), expected);
             assert!(stepwise < 2e-5, "{name} through the cache: {stepwise}");
-            distance(&run_gpt2(&model), &expected)
+            distance(&run_gpt2(&model), expected)
         } else {
             let (config, model) = encoder(&folder);
-            run_encoder_distance(&config, model, &attachments(what), &expected)
+            run_encoder_distance(&config, model, &what, expected)
         };
         println!("{name}: {far:.1e}");
         assert!(far < 2e-5, "{name}: {far}");
     }
-    assert_eq!(cases.as_object().unwrap().len(), 26);
+    assert_eq!(cases.len(), 26);
+}
+
+/// The base with what a PEFT folder keeps of its adaptations; `prefix` is the base's.
+fn through_peft<M: Adaptable>(
+    base: M,
+    what: &[Attachment],
+    prefix: &str,
+    [heads, layers]: [usize; 2],
+    layout: Layout,
+) -> M {
+    let adapter = portable(&adapted(base.clone(), what), BTreeMap::new()).unwrap();
+    let setting = Setting {
+        task_type: "SEQ_CLS",
+        base: None,
+        layout,
+        modules: affine_modules(&base),
+        heads,
+        layers,
+    };
+    let out = tempfile::tempdir().unwrap();
+    peft::save(out.path(), &adapter, &setting).unwrap();
+    let read = PeftFolder::open(out.path(), prefix).unwrap();
+    let modules = setting.modules.iter().map(String::as_str);
+    read.check_whole(modules).unwrap();
+    attach(base, &read.adapter, layout, &Device::flex()).unwrap()
+}
+
+#[test]
+fn factors_and_prefixes_come_back_from_pefts_folders() {
+    let Some(folder) = shared::folder("golden/hf") else {
+        return;
+    };
+    let mut read = 0;
+    for (name, expected) in cases() {
+        let (family, what) = name.split_once(' ').unwrap();
+        if !["ia3", "prefix"].contains(&what) {
+            continue;
+        }
+        let what = attachments_on(family, what);
+        let folder = folder.join(format!("{family}-tiny"));
+        let found = if family == "gpt2" {
+            let base = gpt2(&folder);
+            let sizes = [base.config().n_head, base.config().n_layer];
+            run_gpt2(&through_peft(
+                base,
+                &what,
+                "transformer",
+                sizes,
+                Layout::InOut,
+            ))
+        } else {
+            let (config, base) = encoder(&folder);
+            let sizes = [config.num_attention_heads, config.num_hidden_layers];
+            let model = through_peft(base, &what, family, sizes, Layout::OutIn);
+            run_encoder(&config, &model)
+        };
+        let far = distance(&found, &expected);
+        assert!(far < 2e-5, "{name}: {far}");
+        read += 1;
+    }
+    assert_eq!(read, 6);
 }
 
 fn run_encoder_distance(

@@ -25,6 +25,9 @@ pub fn ids(value: &Value) -> Vec<u32> {
 /// The largest difference over the largest value.
 pub fn distance(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
+    // `max` would pass over what is no number.
+    let mut all = found.iter().chain(expected);
+    assert!(all.all(|v| v.is_finite()), "{found:?} {expected:?}");
     let largest = expected.iter().fold(1e-12f32, |m, v| m.max(v.abs()));
     let pairs = found.iter().zip(expected);
     pairs.fold(0f32, |m, (f, e)| m.max((f - e).abs())) / largest

@@ -31,20 +31,21 @@ use report::{Outcome, Part, Report, say_all};
 /// ensemble; or compare rules.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-One run: its experts become one module a site. Several runs of one shape: each is merged by its own rule first, then the
-runs are merged, heads included. Rules: uniform, weighted, ties, dare, magnitude, product-svd, concatenation; and with rows
-of the training split fisher, regmean, greedy-soup and learned-soup. Their options, and other rules for some sites, are keys
-of the [merging] table. The rows are those that input.kept_for_merging kept from training; of a run that kept none they are rows
-that it was trained on, which is said. The development split is for the report only.
-The new folder is one that `predict --adapter`, `evaluate --adapter`, `generate --adapter` and `export` take; merge.json in
-it is the report. Without --out nothing is written: several --rule are then compared, and one that cannot merge these runs
+One run: its experts become one module a site. Several runs of one shape: each is merged by its own rule first, then the \
+runs are merged, heads included. Rules: uniform, weighted, ties, dare, magnitude, product-svd, concatenation; and with rows \
+of the training split fisher, regmean, greedy-soup and learned-soup. Their options, and other rules for some sites, are keys \
+of the [merging] table. The rows are those that input.kept_for_merging kept from training; of a run that kept none they are rows \
+that it was trained on, which is said. The development split is for the report only. \
+The new folder is one that `predict --adapter`, `evaluate --adapter`, `generate --adapter` and `export` take; merge.json in \
+it is the report. Without --out nothing is written: several --rule are then compared, and one that cannot merge these runs \
 (product-svd wants linear modules) says why.
 
 Examples:
   adamix merge runs/mrpc --rule ties --set merging.options.density=0.3 --out ties
   adamix merge runs/mrpc --rule regmean --out regmean --json
   adamix merge runs/mrpc --rule uniform --rule ties --rule fisher
-  adamix merge runs/mrpc --set 'merging.overrides=[{sites=\"layer.0.*\", bank=\"down\", rule=\"dare\"}]' --out mixed
+  adamix merge runs/mrpc --out mixed \\
+    --set 'merging.overrides=[{sites=\"layer.0.*\", bank=\"down\", rule=\"dare\"}]'
   adamix merge runs/seed-1 runs/seed-2 runs/seed-3 --rule greedy-soup --out soup
   adamix evaluate runs/mrpc --adapter ties")]
 pub struct Merge {

@@ -29,16 +29,16 @@ use crate::run::RunFolder;
 /// Predict rows of a file, with a plain model or with an adapter on it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The input is JSONL with sentence1 and optionally sentence2, or with --task a TSV with that task's columns. One JSON
-object a row is written: row, input_ids, logits and label. Without an adapter the model's own head answers; a masked
-language model gives mask_positions and the vocabulary's logits at each, a decoder (GPT-2) the logits of the next token.
+The input is JSONL with sentence1 and optionally sentence2, or with --task a TSV with that task's columns. One JSON \
+object a row is written: row, input_ids, logits and label. Without an adapter the model's own head answers; a masked \
+language model gives mask_positions and the vocabulary's logits at each, a decoder (GPT-2) the logits of the next token. \
 With several adapters there is one object a row and adapter, with the adapter's path.
 
 Examples:
   adamix predict --model bert-folder --run runs/mrpc --input rows.jsonl --output predictions.jsonl
-  adamix predict --model bert-folder --adapter runs/rte/merged/best --task rte --input dev.tsv --output rte.jsonl
-  adamix predict --model bert-folder --adapter peft-folder --adapter lora.bin --lora-alpha 16 --input rows.jsonl \\
-    --output predictions.jsonl
+  adamix predict --model bert-folder --adapter merged --task rte --input dev.tsv --output rte.jsonl
+  adamix predict --model bert-folder --adapter peft-folder --adapter lora.bin --lora-alpha 16 \\
+    --input rows.jsonl --output predictions.jsonl
   adamix predict --model finetuned-folder --input rows.jsonl --output predictions.jsonl")]
 pub struct Predict {
     /// The base model: a Hugging Face folder, or `embedded`.

@@ -100,3 +100,48 @@ impl GenerationData {
         format!("{}, {part} texts", self.corpus.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::read;
+
+    #[test]
+    fn all_texts_of_an_input_are_kept_for_merging_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |i: usize| {
+            format!(
+                "\"name[N{}], eatType[pub]\",\"N{} is a pub, {i}.\"\n",
+                i % 30,
+                i % 30
+            )
+        };
+        let rows: String = (0..120).map(row).collect();
+        for name in ["trainset.csv", "devset.csv", "testset_w_refs.csv"] {
+            std::fs::write(folder.path().join(name), format!("mr,ref\n{rows}")).unwrap();
+        }
+        let load = |seed: u64| {
+            let data = format!("data={}", folder.path().display());
+            let settings = [
+                "task=e2e".to_owned(),
+                data,
+                format!("seed={seed}"),
+                "input.kept_for_merging=0.5".to_owned(),
+            ];
+            let data = GenerationData::load(&read(None, &settings).unwrap(), Corpus::E2e).unwrap();
+            let contexts = |pairs: &[Pair]| {
+                pairs
+                    .iter()
+                    .map(|p| p.context.clone())
+                    .collect::<BTreeSet<_>>()
+            };
+            assert_eq!(data.train.len() + data.kept.len(), 120);
+            (contexts(&data.train), contexts(&data.kept))
+        };
+        let (train, kept) = load(1);
+        assert!(train.is_disjoint(&kept) && !train.is_empty() && !kept.is_empty());
+        assert_eq!(load(2), (train, kept));
+    }
+}

@@ -12,6 +12,9 @@ use burn::tensor::Device;
 use super::super::mode::Mode;
 use crate::run::Metrics;
 
+/// The names of what is measured.
+pub const METRICS: [&str; 2] = ["loss", "perplexity"];
+
 /// Texts to take the loss on.
 #[derive(Debug)]
 pub struct LossOn<'a> {
@@ -62,9 +65,10 @@ impl LossOn<'_> {
         }
         let loss = sum / tokens;
         let finite = |value: f64| Some(value).filter(|v| v.is_finite());
-        Ok(Metrics::from([
-            ("loss".to_owned(), finite(loss)),
-            ("perplexity".to_owned(), finite(loss.exp())),
-        ]))
+        let values = [finite(loss), finite(loss.exp())];
+        let named = METRICS.into_iter().zip(values);
+        Ok(named
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect())
     }
 }

@@ -15,7 +15,7 @@ pub use base::DecoderBase;
 pub use data::GenerationData;
 pub use decode::{Decoding, Text, write_texts};
 pub use evaluate::Remeasure;
-pub use measure::LossOn;
+pub use measure::{LossOn, METRICS};
 pub use prompts::{Lines, read_prompts};
 pub use score::score;
 pub use train::train;

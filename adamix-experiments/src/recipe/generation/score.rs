@@ -104,3 +104,22 @@ pub fn score(
     }
     Ok(tested)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_scored_as_the_released_evaluation_does() {
+        let (kind, options, _) = scorer(Corpus::E2e, 0);
+        assert_eq!(kind, Kind::E2e);
+        assert_eq!(options.mteval, mteval::Variant::Python);
+        for (corpus, expected) in [(Corpus::Webnlg, Kind::Webnlg), (Corpus::Dart, Kind::Dart)] {
+            let (kind, options, _) = scorer(corpus, 6);
+            assert_eq!(kind, expected);
+            assert!(options.lower_and_split && options.phantom_segment);
+            assert_eq!(options.max_references, Some(6));
+            assert_eq!(scorer(corpus, 0).1.max_references, None);
+        }
+    }
+}

@@ -37,11 +37,21 @@ fn router(maps: &[Given<'_>], device: &Device) -> Option<Router> {
 
 /// One example of two tokens of width 2, (1, 0) and (0, 1), so that the rows of a gate are its logits.
 fn by_hand(policy: &dyn RoutingPolicy, router: Option<Router>, training: bool) -> Mixed {
+    by_hand_with([1.0, 1.0], policy, router, training)
+}
+
+/// The same under a mask.
+fn by_hand_with(
+    mask: [f32; 2],
+    policy: &dyn RoutingPolicy,
+    router: Option<Router>,
+    training: bool,
+) -> Mixed {
     let device = Device::flex();
     let ask = Ask {
         examples: vec![5],
         input: Tensor::from_data([[[1f32, 0.0], [0.0, 1.0]]], &device),
-        mask: Tensor::ones([1, 2], &device),
+        mask: Tensor::from_data([mask], &device),
         router,
         training,
         ..Ask::new(policy, (3, 3), Key::new(7), &device)
@@ -108,6 +118,9 @@ fn formulas_by_hand() {
     let found = by_hand(&smear, gate(&device), true);
     assert_weights(&found, &shares);
     assert_eq!(found.mix, Mix::Parameters);
+    // With the second token padding, the mean input is the first token.
+    let found = by_hand_with([1.0, 0.0], &smear, gate(&device), true);
+    assert_weights(&found, &[0.5, 1.0 / 3.0, 1.0 / 6.0]);
 
     // Threshold sigma(0) / 3 = 1/6 for both tokens: 1/3, 1/6 and 0 above it; 0, 11/24 and 1/12.
     let logits = [3f32, 2.0, 1.0, 1.0, 5.0, 2.0].map(f32::ln).to_vec();

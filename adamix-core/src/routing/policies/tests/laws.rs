@@ -18,6 +18,55 @@ fn stochastic_draws_are_uniform_and_the_sides_independent() {
 }
 
 #[test]
+fn passes_and_micro_batches_are_drawn_independently() {
+    let (device, policy) = (Device::flex(), Stochastic {});
+    for (micro, pass) in [(0, 1), (1, 0)] {
+        let mut pairs = [0f64; 16];
+        for step in 0..4_800 {
+            let draw = |micro, pass| {
+                let mut ask = Ask::new(&policy, (4, 1), Key::new(7), &device).at(step, pass);
+                ask.moment.micro = micro;
+                one(ask.ask(&policy)).0
+            };
+            pairs[draw(0, 0) * 4 + draw(micro, pass)] += 1.0;
+        }
+        // 15 degrees of freedom: 37.70 is the 0.999 quantile.
+        let statistic = chi_square(&pairs, |_| 300.0);
+        assert!(statistic < 37.70, "{micro} {pass}: {statistic} {pairs:?}");
+    }
+}
+
+#[test]
+fn finer_grains_draw_the_sides_independently() {
+    let device = Device::flex();
+    for policy in [
+        &StochasticPerExample {} as &dyn RoutingPolicy,
+        &StochasticPerToken {},
+    ] {
+        let mut pairs = [0f64; 12];
+        for step in 0..1_000 {
+            let ask = Ask::new(policy, (4, 3), Key::new(7), &device).at(step, 0);
+            match ask.ask(policy) {
+                Decision::Experts { down, up } => {
+                    for (down, up) in chosen(&down).into_iter().zip(chosen(&up)) {
+                        pairs[down * 3 + up] += 1.0;
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let even = pairs.iter().sum::<f64>() / 12.0;
+        // 11 degrees of freedom: 31.26 is the 0.999 quantile.
+        let statistic = chi_square(&pairs, |_| even);
+        assert!(
+            statistic < 31.26,
+            "{}: {statistic} {pairs:?}",
+            policy.name()
+        );
+    }
+}
+
+#[test]
 fn draws_of_finer_grains_are_uniform() {
     let device = Device::flex();
     for policy in [

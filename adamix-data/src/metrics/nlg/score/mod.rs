@@ -351,3 +351,59 @@ impl Mteval {
 fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    /// BLEU and TER as GenerationEval computes them of one output.
+    fn bleu_and_ter(references: &[&str], output: &str, options: Options) -> [(f64, f64); 2] {
+        let options = Options {
+            meteor: Some(PathBuf::from("no-such-place")),
+            ..options
+        };
+        [Kind::Webnlg, Kind::Dart].map(|kind| {
+            let found = score(kind, &[texts(references)], &texts(&[output]), &options);
+            let found = found.expect("texts are fine");
+            let get = |name| found.get(name).expect("a score");
+            (get("BLEU"), get("TER"))
+        })
+    }
+
+    #[test]
+    fn options_of_generation_eval_change_what_they_name() {
+        let of = |lower_and_split, max_references, phantom_segment| {
+            let options = Options {
+                lower_and_split,
+                max_references,
+                phantom_segment,
+                ..Options::default()
+            };
+            bleu_and_ter(&["x y z w", "a-B, c d"], "A - b , c D", options)
+        };
+        // Both are `a - b , c d` then.
+        assert_eq!(of(true, Some(2), false), [(100.0, 0.0); 2]);
+        assert_eq!(of(true, None, false), [(100.0, 0.0); 2]);
+        // A segment that is all right, and one that is all wrong.
+        assert_eq!(of(true, Some(2), true), [(100.0, 0.5); 2]);
+        // Six words and none of the reference's four: four are replaced, two go.
+        assert_eq!(of(true, Some(1), false), [(0.0, 1.5); 2]);
+        assert_eq!(of(true, Some(0), false), [(0.0, 1.5); 2]);
+        // `a-B , c d`: one of three words and another are replaced, two go.
+        assert_eq!(of(false, Some(2), false), [(0.0, 1.0); 2]);
+    }
+
+    #[test]
+    fn six_references_count_by_default() {
+        let references = ["x", "x", "x", "x", "x", "a b c d", "e f g h"];
+        let of = |output| bleu_and_ter(&references, output, Options::default());
+        assert_eq!(of("a b c d"), [(100.0, 0.0); 2]);
+        // Against `x` three words go and one is replaced, against the sixth all four are replaced.
+        assert_eq!(of("e f g h"), [(0.0, 1.0); 2]);
+    }
+}
