@@ -274,8 +274,9 @@ mod tests {
 
     #[test]
     fn manual_prompts_are_those_of_lm_bff() {
+        type Words<'a> = &'a [(&'a str, &'a str)];
         // LiST's src/run.py, with the classes by name.
-        let expected: [(&str, &str, &[(&str, &str)], bool); 6] = [
+        let expected: [(&str, &str, Words<'_>, bool); 6] = [
             (
                 "sst2",
                 "{first} It was{mask}.",

@@ -178,7 +178,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         for pair in lines.windows(2) {
             let ends = pair[0].ends_with(':');
-            let broken = is_prose(&&pair[0]) && is_prose(&&pair[1]) && !ends;
+            let broken = is_prose(&pair[0]) && is_prose(&pair[1]) && !ends;
             assert!(!broken, "{}: by hand: {}", command.get_name(), pair[0]);
         }
         for line in lines.iter().filter(|line| line.starts_with("  ")) {

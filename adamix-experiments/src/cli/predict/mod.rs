@@ -36,7 +36,7 @@ With several adapters there is one object a row and adapter, with the adapter's 
 
 Examples:
   adamix predict --model bert-folder --run runs/mrpc --input rows.jsonl --output predictions.jsonl
-  adamix predict --model bert-folder --adapter merged --task rte --input dev.tsv --output rte.jsonl
+  adamix predict --model bert-folder --adapter ties --task rte --input dev.tsv --output rte.jsonl
   adamix predict --model bert-folder --adapter peft-folder --adapter lora.bin --lora-alpha 16 \\
     --input rows.jsonl --output predictions.jsonl
   adamix predict --model finetuned-folder --input rows.jsonl --output predictions.jsonl")]
