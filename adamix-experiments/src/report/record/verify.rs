@@ -40,10 +40,8 @@ impl Record {
             if state.bleu.is_empty() {
                 continue;
             }
-            let total: Counts = state.bleu.iter().fold(Counts::default(), |mut sum, kept| {
-                sum += &Counts::from_compact(*kept);
-                sum
-            });
+            let counts: Vec<Counts> = state.bleu.iter().map(|kept| self.counts(*kept)).collect();
+            let total: Counts = counts.iter().sum();
             let whole = self.perfect_bleu();
             let computed = moses::score(&total) * whole / 100.0;
             // Without any match of some order the scripts of E2E give a little more than nothing.
@@ -56,6 +54,15 @@ impl Record {
             );
         }
         Ok(())
+    }
+
+    /// What a text adds to BLEU, from what was kept of it.
+    pub fn counts(&self, kept: [u32; 6]) -> Counts {
+        let counts = Counts::from_compact(kept);
+        match self.task.as_str() {
+            "e2e" => counts.with_less_than_none(),
+            _ => counts,
+        }
     }
 
     /// Recomputes the scores of some outputs.

@@ -34,11 +34,7 @@ impl Texts {
                 first.id,
                 record.id
             );
-            runs.push(
-                kept.iter()
-                    .map(|segment| Counts::from_compact(*segment))
-                    .collect(),
-            );
+            runs.push(kept.iter().map(|text| record.counts(*text)).collect());
         }
         Ok(Some(Self {
             whole: first.perfect_bleu(),

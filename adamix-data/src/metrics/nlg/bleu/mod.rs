@@ -41,6 +41,15 @@ impl Counts {
             reference,
         }
     }
+
+    /// The same with as many n-grams as the Python variant of the E2E scripts counts: in a text shorter than the
+    /// n-gram, less than none.
+    pub fn with_less_than_none(self) -> Self {
+        Self {
+            totals: [0.0, 1.0, 2.0, 3.0].map(|shorter| self.length - shorter),
+            ..self
+        }
+    }
 }
 
 impl AddAssign<&Counts> for Counts {
@@ -135,6 +144,9 @@ mod tests {
             let counts = count(&references, &[text.to_owned()], split)[0];
             assert_eq!(Counts::from_compact(counts.compact()), counts, "{text}");
         }
+        // `len(pred) - n` in the rewrite of mteval.
+        let short = Counts::from_compact([1, 0, 0, 0, 1, 4]).with_less_than_none();
+        assert_eq!(short.totals, [1.0, 0.0, -1.0, -2.0]);
     }
 
     #[test]
