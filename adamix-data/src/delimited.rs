@@ -17,8 +17,8 @@ pub(crate) struct OpenQuote {
     pub(crate) line: usize,
 }
 
-/// Splits a text into records; blank lines between them are skipped, a line of two marks is an empty cell. A quotation mark counts only where a
-/// field starts.
+/// Splits a text into records; blank lines between them are skipped, a line of two marks is an empty cell. A quotation
+/// mark counts only where a field starts.
 pub(crate) fn records(text: &str, separator: char) -> Result<Vec<Record>, OpenQuote> {
     let mut records = Vec::new();
     let mut fields: Vec<String> = Vec::new();

@@ -177,3 +177,25 @@ fn a_run_whose_data_changed_since_the_plan_is_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn a_worker_passes_over_a_run_whose_files_it_cannot_read() {
+    let (fixture, elsewhere) = (Fixture::new(), Fixture::with_seed(2));
+    let models = format!("[{:?}, {:?}]", elsewhere.model(), fixture.model());
+    let text = format!("[grid]\nmodel = {models}\n");
+    let file = sweep(&fixture, "partly", &text);
+    let store = fixture.path("runs");
+    let mut plan = adamix();
+    plan.args(["sweep", "plan", "--runs"]).arg(&store).arg(file);
+    assert_eq!(succeeds(&mut plan).lines().count(), 2);
+    std::fs::remove_dir_all(elsewhere.model()).unwrap();
+    let folder = store.join("sweeps/partly");
+    let error = fails(adamix().args(["sweep", "worker"]).arg(&folder));
+    let missing = elsewhere.model().display().to_string();
+    assert!(error.contains(&missing), "{error}");
+    let expected = [("done", 1), ("interrupted", 1)];
+    assert_eq!(
+        counts(&folder),
+        expected.map(|(s, n)| (s.to_owned(), n)).into()
+    );
+}

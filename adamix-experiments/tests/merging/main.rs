@@ -1,5 +1,7 @@
 //! Merging after training, by the real program: any rule, several runs, and what is exact.
 
+mod doubts;
+#[path = "../fixture/mod.rs"]
 mod fixture;
 
 use std::path::{Path, PathBuf};
@@ -118,7 +120,7 @@ fn every_rule_merges_a_run_into_an_adapter_that_serves() {
             predict(&fixture, &folder)
         })
         .collect();
-    doubts_are_those_of_the_experts(&fixture, &run, &expert_logits);
+    doubts::are_those_of_the_experts(&fixture, &run, &expert_logits);
     let rules = [
         "uniform",
         "ties",
@@ -204,47 +206,6 @@ fn every_rule_merges_a_run_into_an_adapter_that_serves() {
     assert_eq!(bytes(&again), bytes(&fixture.path("fisher")));
     let words = ["merge", text(&run), "--out", text(&again)];
     assert!(refused(&words).contains("not empty"));
-}
-
-/// The ensemble's uncertainty, taken anew from the logits of its experts.
-fn doubts_are_those_of_the_experts(fixture: &Fixture, run: &Path, experts: &[Vec<f64>]) {
-    let measured = json(&["evaluate", text(run), "--inference", "ensemble"]);
-    let certainty = &measured["certainty"];
-    assert_eq!(certainty["reliability"].as_array().unwrap().len(), 15);
-    let rows = std::fs::read_to_string(fixture.data().join("dev.tsv")).unwrap();
-    let is_class_1 = rows
-        .lines()
-        .skip(1)
-        .map(|row| row.ends_with("\tnot_entailment"));
-    let entropy = |p: [f64; 2]| -p.iter().map(|p| p * p.ln()).sum::<f64>();
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let (mut all, mut shared, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
-    for (row, is_class_1) in is_class_1.enumerate() {
-        let logits = |expert: &Vec<f64>| [expert[2 * row], expert[2 * row + 1]];
-        let softmax = |[a, b]: [f64; 2]| [1.0 / (1.0 + (b - a).exp()), 1.0 / (1.0 + (a - b).exp())];
-        let each: Vec<[f64; 2]> = experts.iter().map(|e| softmax(logits(e))).collect();
-        let whole = entropy([0, 1].map(|j| mean(&each.iter().map(|p| p[j]).collect::<Vec<_>>())));
-        let own = mean(&each.iter().map(|p| entropy(*p)).collect::<Vec<_>>());
-        all.push(whole);
-        shared.push(whole - own);
-        let sums = [0, 1].map(|j| experts.iter().map(|e| logits(e)[j]).sum::<f64>());
-        if (sums[1] > sums[0]) != is_class_1 {
-            wrong.push(whole);
-        }
-    }
-    assert!(!wrong.is_empty() && wrong.len() < all.len());
-    for (name, values) in [
-        ("entropy", &all),
-        ("mutual_information", &shared),
-        ("entropy_where_wrong", &wrong),
-    ] {
-        let told = number(certainty, &[name]);
-        assert!(
-            (told - mean(values)).abs() < 1e-4,
-            "{name}: {told} {}",
-            mean(values)
-        );
-    }
 }
 
 #[test]
