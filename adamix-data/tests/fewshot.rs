@@ -229,3 +229,51 @@ fn a_prompt_is_tokenised_piece_by_piece() {
             .contains("mask token itself")
     );
 }
+
+#[test]
+fn of_two_texts_the_longer_is_cut_and_of_equals_the_second() {
+    let Some(vocabulary) = shared::path("models/roberta-bpe") else {
+        return;
+    };
+    let tokenizer = adamix_data::Tokenizer::from_folder(&vocabulary).unwrap();
+    let prompt = Prompt::parse("{first} x{mask}{ second}", Vec::new()).unwrap();
+    // The places take two tokens, the ends two more; each word of a text is one.
+    let lengths = |first: usize, second: usize, max_len: usize| {
+        let example = adamix_data::Example {
+            id: 0,
+            first: format!("a{}", " a".repeat(first - 1)),
+            second: Some(format!("b{}", " b".repeat(second - 1))),
+            target: Target::Class(0),
+        };
+        let encoding = prompt.encode(&tokenizer, &example, max_len).unwrap();
+        let tokens = encoding.ids.iter().map(|id| tokenizer.id_to_token(*id));
+        let tokens: Vec<String> = tokens.map(Option::unwrap).collect();
+        let count = |word: &str| tokens.iter().filter(|t| t.ends_with(word)).count();
+        (count("a"), count("b"))
+    };
+    assert_eq!(lengths(9, 4, 17), (9, 4));
+    assert_eq!(lengths(9, 4, 13), (5, 4));
+    assert_eq!(lengths(9, 4, 12), (4, 4));
+    assert_eq!(lengths(9, 4, 11), (4, 3));
+    assert_eq!(lengths(3, 8, 10), (3, 3));
+    assert_eq!(lengths(3, 8, 9), (3, 2));
+}
+
+#[test]
+fn label_words_that_begin_alike_are_refused() {
+    let Some(vocabulary) = shared::path("models/roberta-bpe") else {
+        return;
+    };
+    let tokenizer = adamix_data::Tokenizer::from_folder(&vocabulary).unwrap();
+    let ids = |words: &[&str]| {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        let prompt = Prompt::parse("{first}{mask}", words).unwrap();
+        prompt.word_ids(&tokenizer).map_err(|e| e.to_string())
+    };
+    assert_eq!(ids(&["great", "terrible"]).unwrap().len(), 2);
+    let refused = ids(&["terrible", "great", "great deal"]).unwrap_err();
+    assert!(
+        refused.contains("`great` and `great deal` begin with the same token"),
+        "{refused}"
+    );
+}
