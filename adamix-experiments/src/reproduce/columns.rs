@@ -1,6 +1,6 @@
 //! From the columns of published tables to tasks and metrics.
 
-use crate::report::published::PublishedTable;
+use crate::report::published::{Published, PublishedTable};
 
 /// What a column measures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +77,13 @@ fn generated(table: &PublishedTable) -> Option<&'static str> {
     }
 }
 
+/// What the paper's tables call a column or a task; its key where they have none such.
+pub fn heading(key: &str) -> &str {
+    let mut columns = Published::get().tables.iter().flat_map(|t| &t.columns);
+    let found = columns.find(|column| column.key == key);
+    found.map_or(key, |column| &column.title)
+}
+
 /// The columns of a published table, and those of further tasks that the paper does not have.
 pub fn columns(table: &PublishedTable, tasks: &[String]) -> Vec<Column> {
     let generated = generated(table);
@@ -89,10 +96,11 @@ pub fn columns(table: &PublishedTable, tasks: &[String]) -> Vec<Column> {
         if found.iter().all(|c| c.task != *task) {
             // Table 7 prints averages alone; those are over F1 where table 2 has it.
             let by_f1 = table.name == "table7" && ["qqp", "mrpc"].contains(&task.as_str());
-            found.extend(match by_f1 {
-                true => column(&format!("{task}_f1"), &format!("{task} F1"), None),
-                false => column(task, task, None),
-            });
+            let key = match by_f1 {
+                true => format!("{task}_f1"),
+                false => task.clone(),
+            };
+            found.extend(column(&key, heading(&key), None));
         }
     }
     found
@@ -134,9 +142,18 @@ mod tests {
         assert_eq!(metric("mrpc_f1"), ("mrpc", "f1"));
         assert_eq!(metric("stsb"), ("stsb", "pearson"));
         assert_eq!(metric("synthetic"), ("synthetic", "accuracy"));
-        let seven = columns(table("table7"), &["mrpc", "rte"].map(str::to_owned));
-        let metrics: Vec<&str> = seven.iter().map(|c| c.metric.as_str()).collect();
-        assert_eq!(metrics, ["f1", "accuracy"]);
+        let named = ["mrpc", "stsb", "synthetic"].map(str::to_owned);
+        let seven = columns(table("table7"), &named);
+        let seven: Vec<(&str, &str)> = seven
+            .iter()
+            .map(|c| (c.title.as_str(), c.metric.as_str()))
+            .collect();
+        let expected = [
+            ("MRPC F1", "f1"),
+            ("STS-B", "pearson"),
+            ("synthetic", "accuracy"),
+        ];
+        assert_eq!(seven, expected);
         assert_eq!(tasks(table("table5")), ["webnlg"]);
         assert_eq!(columns(table("table3"), &[]).len(), 5);
     }
