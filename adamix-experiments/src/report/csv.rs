@@ -40,6 +40,12 @@ fn fields(document: &Document, line: &Line, column: &str, cell: &Cell) -> [Strin
     fields[2] = line.label.clone();
     fields[3] = line.origin.name().to_owned();
     fields[4] = column.to_owned();
+    fill(&mut fields, cell);
+    fields
+}
+
+/// What is known of a cell.
+fn fill(fields: &mut [String; 15], cell: &Cell) {
     let decimals = |value: f64, digits: usize| format!("{value:.digits$}");
     match cell {
         Cell::Empty => {}
@@ -49,6 +55,10 @@ fn fields(document: &Document, line: &Line, column: &str, cell: &Cell) -> [Strin
         Cell::Number { value, digits, sd } => {
             fields[5] = decimals(*value, *digits);
             fields[6] = sd.map_or(String::new(), |sd| decimals(sd, *digits));
+        }
+        Cell::Linked { cell, runs } => {
+            fill(fields, cell);
+            fields[14] = runs.join(" ");
         }
         Cell::Measured(measured) => {
             let more = measured.digits + 2;
@@ -71,7 +81,6 @@ fn fields(document: &Document, line: &Line, column: &str, cell: &Cell) -> [Strin
             fields[14] = measured.runs.join(" ");
         }
     }
-    fields
 }
 
 fn quote(field: &str) -> String {
@@ -85,6 +94,15 @@ fn quote(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::document::tests::example;
+
+    #[test]
+    fn what_was_computed_from_runs_names_them() {
+        let mut document = example();
+        let count = document.lines[2].cells[0].clone();
+        document.lines[2].cells[0] = count.resting_on(["aa", "bb"].map(str::to_owned));
+        let text = super::render(&document);
+        assert!(text.contains("plain,mrpc,811392,,,,,,,,,aa bb\n"), "{text}");
+    }
 
     #[test]
     fn one_line_a_cell() {

@@ -1,5 +1,6 @@
 //! A table of the paper, ours beside it, before it becomes Markdown, CSV, LaTeX or HTML.
 
+use super::printed;
 use crate::statistics::{Interval, Summary};
 
 /// A table.
@@ -93,6 +94,13 @@ pub enum Cell {
     Count(usize),
     /// Our own.
     Measured(Measured),
+    /// What was computed from runs of ours, with their ids.
+    Linked {
+        /// What is printed.
+        cell: Box<Cell>,
+        /// Ids of the runs.
+        runs: Vec<String>,
+    },
     /// Planned, and not run yet.
     NotRun,
 }
@@ -167,6 +175,23 @@ impl Cell {
         }
     }
 
+    /// The cell with the runs that it rests on, each once. What shows nothing rests on none.
+    pub fn resting_on(self, runs: impl IntoIterator<Item = String>) -> Self {
+        let mut once: Vec<String> = Vec::new();
+        for run in runs {
+            if !once.contains(&run) {
+                once.push(run);
+            }
+        }
+        if once.is_empty() || matches!(self, Self::Empty | Self::NotRun) {
+            return self;
+        }
+        Self::Linked {
+            cell: Box::new(self),
+            runs: once,
+        }
+    }
+
     /// What every format prints, `±` and all.
     pub fn text(&self) -> String {
         match self {
@@ -184,17 +209,20 @@ impl Cell {
                 }
                 text
             }
+            Self::Linked { cell, .. } => cell.text(),
             Self::NotRun => "not run".to_owned(),
         }
     }
 
-    /// What a column is sorted by.
+    /// What a column is sorted by; none of words.
     pub fn sort_key(&self) -> Option<f64> {
         match self {
             Self::Number { value, .. } => Some(*value),
             Self::Count(count) => Some(*count as f64),
             Self::Measured(measured) => Some(measured.summary.mean),
-            _ => None,
+            Self::Linked { cell, .. } => cell.sort_key(),
+            Self::Text(text) => printed::value(text),
+            Self::Empty | Self::NotRun => None,
         }
     }
 }
@@ -295,6 +323,23 @@ pub(super) mod tests {
             ]
         );
         assert_eq!(Cell::NotRun.sort_key(), None);
+    }
+
+    #[test]
+    fn what_rests_on_runs_is_printed_and_sorted_as_without_them() {
+        let runs = || ["aa", "bb", "aa"].map(str::to_owned);
+        let cell = Cell::Count(36_864).resting_on(runs());
+        assert_eq!(
+            (cell.text(), cell.sort_key()),
+            ("36,864".to_owned(), Some(36_864.0))
+        );
+        let Cell::Linked { runs: kept, .. } = cell else {
+            panic!("{cell:?}");
+        };
+        assert_eq!(kept, ["aa", "bb"]);
+        assert_eq!(Cell::NotRun.resting_on(runs()), Cell::NotRun);
+        assert_eq!(Cell::Empty.resting_on(runs()), Cell::Empty);
+        assert_eq!(Cell::Count(1).resting_on([]), Cell::Count(1));
     }
 
     #[test]

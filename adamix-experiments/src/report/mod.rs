@@ -9,6 +9,7 @@ pub mod document;
 pub mod html;
 pub mod latex;
 pub mod markdown;
+mod printed;
 pub mod published;
 pub mod record;
 pub mod store;

@@ -141,6 +141,7 @@ impl Grid {
         let mut cells = Vec::new();
         let mut parameters = Cell::NotRun;
         let mut means = Vec::new();
+        let mut averaged = Vec::new();
         for column in columns {
             if !tasks.contains(&column.task) {
                 cells.push(Cell::Empty);
@@ -156,11 +157,14 @@ impl Grid {
                     }
                     (_, counted) => counted,
                 };
+                let runs = view.records_of(&want)?.into_iter();
+                parameters = parameters.resting_on(runs.map(|run| run.id.clone()));
             }
             if self.counts_in_average(column)
                 && let Cell::Measured(measured) = &cell
             {
                 means.push(measured.summary.mean);
+                averaged.extend(measured.runs.iter().cloned());
             }
             cells.push(cell);
         }
@@ -171,7 +175,7 @@ impl Grid {
                 .filter(|c| tasks.contains(&c.task) && self.counts_in_average(c));
             cells.push(if means.len() == wanted.count() {
                 let mean = Summary::of(&means).map(|s| Cell::number(s.mean, 1));
-                mean.unwrap_or(Cell::NotRun)
+                mean.unwrap_or(Cell::NotRun).resting_on(averaged)
             } else {
                 Cell::NotRun
             });

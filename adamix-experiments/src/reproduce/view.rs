@@ -133,6 +133,26 @@ impl<'a> View<'a> {
         )
     }
 
+    /// The records of two wants that are of one seed and measured on the same examples.
+    pub fn pairs(
+        &self,
+        first: (&Want, Reading),
+        second: (&Want, Reading),
+    ) -> Result<Vec<(&'a Record, &'a Record)>> {
+        let by_seed = |(want, reading): (&Want, Reading)| -> Result<BTreeMap<u64, &'a Record>> {
+            let records = self.records_of(want)?.into_iter();
+            let rule = self.rule(&want.exhibit);
+            let there = records.filter(|record| reading.is_there(record, rule));
+            Ok(there.map(|record| (record.seed(), record)).collect())
+        };
+        let (left, right) = (by_seed(first)?, by_seed(second)?);
+        Ok(left
+            .iter()
+            .filter_map(|(seed, record)| Some((*record, *right.get(seed)?)))
+            .filter(|(a, b)| a.gold == b.gold && a.data_hash == b.data_hash)
+            .collect())
+    }
+
     /// The first want less the second, on the seeds and examples that both have; none without a common seed.
     pub fn compare(
         &self,
@@ -140,19 +160,7 @@ impl<'a> View<'a> {
         second: (&Want, Reading),
         metric: &str,
     ) -> Result<Option<Comparison>> {
-        let by_seed = |(want, reading): (&Want, Reading)| -> Result<BTreeMap<u64, &Record>> {
-            let records = self.records_of(want)?.into_iter();
-            let rule = self.rule(&want.exhibit);
-            let there = records.filter(|record| reading.is_there(record, rule));
-            Ok(there.map(|record| (record.seed(), record)).collect())
-        };
-        let (left, right) = (by_seed(first)?, by_seed(second)?);
-        let pairs: Vec<(&Record, &Record)> = left
-            .iter()
-            .filter_map(|(seed, record)| Some((*record, *right.get(seed)?)))
-            .filter(|(a, b)| a.gold == b.gold && a.data_hash == b.data_hash)
-            .collect();
-        let (left, right): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let (left, right): (Vec<_>, Vec<_>) = self.pairs(first, second)?.into_iter().unzip();
         let (Some(a), Some(b)) = (
             Scored::of(self, &left, first.1, self.rule(&first.0.exhibit))?,
             Scored::of(self, &right, second.1, self.rule(&second.0.exhibit))?,

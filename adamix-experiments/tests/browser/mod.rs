@@ -21,6 +21,15 @@ for (const table of document.querySelectorAll("table.sortable")) {
     if (values.every((v, i) => i === 0 || values[i - 1] <= v)) sorted += 1; else unsorted += 1;
   });
 }
+// The columns of the table `sorted`, each as a click on its heading leaves it.
+const table = document.getElementById("sorted")?.querySelector("table");
+const orders = !table ? [] : [...table.tHead.rows[0].cells].map((head, column) => {
+  const button = head.querySelector("button");
+  if (!button) return [];
+  head.removeAttribute("aria-sort");
+  button.click();
+  return [...table.tBodies[0].rows].map((row) => row.cells[column].firstChild.textContent);
+});
 document.documentElement.dataset.found = JSON.stringify({
   links: links.length,
   dangling: links.map((a) => a.getAttribute("href").slice(1)).filter((id) => !document.getElementById(id)),
@@ -28,6 +37,7 @@ document.documentElement.dataset.found = JSON.stringify({
   figures: document.querySelectorAll("figure").length,
   pictures: [...document.querySelectorAll("figure svg")].filter(shown).length,
   wide: [...document.querySelectorAll("figure svg")].filter(shown).filter(wide).length,
+  orders,
   sorted,
   unsorted,
 });

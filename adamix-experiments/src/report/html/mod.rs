@@ -2,8 +2,11 @@
 
 mod runs;
 
-use super::document::{Cell, Document, Figure, Line, Origin};
+use super::document::{Cell, Document, Figure, Line, Measured, Origin};
 use super::record::Record;
+
+/// The most links that a cell shows without being asked.
+const UNFOLDED: usize = 6;
 
 /// What the page says of itself.
 #[derive(Clone, Debug)]
@@ -106,14 +109,17 @@ fn row(line: &Line) -> String {
     text + "</tr>\n"
 }
 
-/// A cell; a measured one links to each of its runs.
+/// A cell; one of ours links to each of its runs.
 fn content(cell: &Cell) -> String {
-    let Cell::Measured(measured) = cell else {
-        return match cell {
-            Cell::NotRun => "<span class=\"missing\">not run</span>".to_owned(),
-            other => escape(&other.text()),
-        };
-    };
+    match cell {
+        Cell::NotRun => "<span class=\"missing\">not run</span>".to_owned(),
+        Cell::Measured(found) => measured(found),
+        Cell::Linked { cell, runs } => content(cell) + &links(runs),
+        other => escape(&other.text()),
+    }
+}
+
+fn measured(measured: &Measured) -> String {
     let mut title = format!("n = {}", measured.summary.n);
     let range = |low: f64, high: f64| format!("{low:.0$} to {high:.0$}", measured.digits);
     if let Some(interval) = measured.summary.interval {
@@ -128,26 +134,37 @@ fn content(cell: &Cell) -> String {
             range(interval.low, interval.high)
         );
     }
-    let links: Vec<String> = measured
-        .runs
-        .iter()
-        .enumerate()
-        .map(|(i, run)| format!("<a href=\"#run-{run}\">{}</a>", i + 1))
-        .collect();
     let ranges = measured.range().map_or(String::new(), |range| {
         format!(" <span class=\"range\">{range}</span>")
     });
     format!(
-        "<span title=\"{}\">{} <span class=\"spread\">{}</span>{ranges}</span><sup>{}</sup>",
+        "<span title=\"{}\">{} <span class=\"spread\">{}</span>{ranges}</span>{}",
         escape(&title),
         measured.mean(),
         escape(&measured.spread()),
-        links.join(" ")
+        links(&measured.runs)
+    )
+}
+
+/// A number for each run; folded where they would be wider than what they stand beside.
+fn links(runs: &[String]) -> String {
+    let links: Vec<String> = runs
+        .iter()
+        .enumerate()
+        .map(|(i, run)| format!("<a href=\"#run-{run}\">{}</a>", i + 1))
+        .collect();
+    let links = format!("<sup>{}</sup>", links.join(" "));
+    if runs.len() <= UNFOLDED {
+        return links;
+    }
+    format!(
+        "<details class=\"links\"><summary>{} runs</summary>{links}</details>",
+        runs.len()
     )
 }
 
 /// Characters that HTML reads otherwise.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
@@ -158,6 +175,32 @@ pub(super) fn escape(text: &str) -> String {
 mod tests {
     use super::super::document::tests::example;
     use super::*;
+
+    #[test]
+    fn what_was_computed_from_runs_links_to_them() {
+        let runs = |n: usize| (0..n).map(|i| format!("r{i}"));
+        let cell = Cell::Text("<0.001".to_owned());
+        assert_eq!(
+            content(&cell.clone().resting_on(runs(1))),
+            "&lt;0.001<sup><a href=\"#run-r0\">1</a></sup>"
+        );
+        let many = content(&cell.resting_on(runs(UNFOLDED + 1)));
+        assert!(many.contains("<summary>7 runs</summary>"), "{many}");
+        assert!(many.contains("<a href=\"#run-r6\">7</a>"), "{many}");
+    }
+
+    #[test]
+    fn printed_numbers_are_sorted_by_what_they_stand_for() {
+        let line = |text: &str| Line {
+            key: String::new(),
+            label: String::new(),
+            origin: Origin::Paper,
+            cells: vec![Cell::Text(text.to_owned())],
+        };
+        assert!(row(&line("355.0M")).contains("data-sort=\"355000000\">355.0M<"));
+        assert!(row(&line("<0.001")).contains("data-sort=\"0.0005\">&lt;0.001<"));
+        assert!(!row(&line("head only")).contains("data-sort"));
+    }
 
     #[test]
     fn a_page_asks_the_network_for_nothing_and_links_its_cells() {

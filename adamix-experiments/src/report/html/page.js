@@ -1,4 +1,5 @@
-// Tables are sorted by a click on a heading; rows without a number go last.
+// Tables are sorted by a click on a heading: by data-sort, the number that a cell stands for; cells without one go last,
+// in the order of their words.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
@@ -10,12 +11,13 @@ for (const table of document.querySelectorAll("table.sortable")) {
       const down = head.getAttribute("aria-sort") === "ascending";
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const key = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent;
+      const number = (row) => Number(row.cells[column].dataset.sort ?? NaN);
+      const words = (row) => row.cells[column].textContent;
       const compare = (a, b) => {
-        const [x, y] = [key(a), key(b)];
-        const [p, q] = [parseFloat(x), parseFloat(y)];
+        const [p, q] = [number(a), number(b)];
         if (Number.isNaN(p) !== Number.isNaN(q)) return Number.isNaN(p) ? 1 : -1;
-        const order = Number.isNaN(p) ? x.localeCompare(y) : p - q;
+        // Words with numbers in them, such as `seed 10`, in the order of these.
+        const order = Number.isNaN(p) ? words(a).localeCompare(words(b), "en", { numeric: true }) : p - q;
         return down ? -order : order;
       };
       const body = table.tBodies[0];

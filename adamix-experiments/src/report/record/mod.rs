@@ -2,6 +2,8 @@
 //!
 //! A record holds row ids, labels and our own outputs; no sentence of a data set.
 
+#[cfg(test)]
+mod example;
 mod gold;
 mod outputs;
 mod rule;
@@ -12,6 +14,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::run::{AccountRecord, Identity, Metrics};
+#[cfg(test)]
+pub(crate) use example::example;
 pub use gold::Gold;
 pub use outputs::{Outputs, short};
 pub use rule::Rule;

@@ -36,6 +36,7 @@ struct Tested {
     digits: usize,
     paper: Option<f64>,
     found: Option<Comparison>,
+    runs: Vec<String>,
 }
 
 impl Claim {
@@ -57,11 +58,10 @@ impl Claim {
             let want =
                 |side: Side| -> Result<Want> { Ok(self.grid.want(methods::row(side.0)?, task)) };
             let (first, second) = (want(self.first)?, want(self.second)?);
-            let found = view.compare(
-                (&first, self.first.1),
-                (&second, self.second.1),
-                &column.metric,
-            )?;
+            let (first, second) = ((&first, self.first.1), (&second, self.second.1));
+            let found = view.compare(first, second, &column.metric)?;
+            let (left, right): (Vec<_>, Vec<_>) = view.pairs(first, second)?.into_iter().unzip();
+            let runs = left.into_iter().chain(right).map(|run| run.id.clone());
             let paper = self.paper(table, &column.key);
             // Where a table's own numbers are not known: the mean over tasks.
             let known = || {
@@ -84,6 +84,7 @@ impl Claim {
                 digits: column.digits,
                 paper,
                 found,
+                runs: runs.collect(),
             });
         }
         Ok(tested)
@@ -109,7 +110,10 @@ impl Tested {
                 cells.resize(9, Cell::Empty);
                 cells.push(Cell::NotRun);
             }
-            Some(found) => cells.extend(self.tests(found, adjusted, signed)),
+            Some(found) => {
+                let tests = self.tests(found, adjusted, signed).into_iter();
+                cells.extend(tests.map(|cell| cell.resting_on(self.runs.clone())));
+            }
         }
         Line {
             key: self.key.clone(),
