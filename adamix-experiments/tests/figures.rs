@@ -4,23 +4,37 @@ use std::io::Read;
 use std::path::Path;
 
 use adamix_experiments::plot::{
-    self, Bar, Bars, Calibration, Curves, HeatMap, Panel, Plot, Point, Scatter, Series, Violin,
-    Violins,
+    self, Bar, Bars, Calibration, Curves, HeatMap, Panel, Plot, Point, Scatter, Series, Theme,
+    Violin, Violins,
 };
 use adamix_experiments::statistics::Interval;
 use adamix_keys::Key;
 
+/// What a figure rests on, longer than a line of it.
+const NOTE: &str = "laptop profile, MRPC: 4 runs (seeds 1–4), n = 408 rows; STS-B: 4 runs (seeds 1–4), n = 1,500 rows";
+
 /// Draws a figure, looks for words in it, and checks that its pixels are a picture.
 fn draws(name: &str, plot: &impl Plot, words: &[&str]) {
-    let figure = plot::figure(plot, name, name, Vec::new()).unwrap();
+    let caption = vec!["All rows & seeds.".to_owned()];
+    let figure = plot::figure(plot, name, name, caption, NOTE).unwrap();
     for svg in [&figure.light, &figure.dark] {
         for word in words {
             assert!(svg.contains(word), "{name}: {word}");
         }
+        // What it rests on, for who has the file alone.
+        let said = format!("<title>{name}</title>\n<desc>All rows &amp; seeds.</desc>");
+        assert!(svg.contains(&said), "{name}");
+        assert!(
+            svg.contains("laptop profile, MRPC: 4 runs (seeds 1–4)"),
+            "{name}"
+        );
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name}");
     }
     assert_ne!(figure.light, figure.dark);
-    let (width, height) = plot.size();
+    let (width, height) = size(&figure.light);
+    assert_eq!(width, plot.size().0);
+    let bare = plot::png(plot, Theme::Light).unwrap();
+    let bare = pixels(&bare, 2 * width, 2 * plot.size().1);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("figures");
     std::fs::create_dir_all(&folder).unwrap();
     for (theme, png, svg) in [
@@ -29,6 +43,14 @@ fn draws(name: &str, plot: &impl Plot, words: &[&str]) {
     ] {
         let rows = pixels(png, 2 * width, 2 * height);
         let page = &rows[0][..3];
+        // The note is below the figure, and leaves it as it is.
+        let (above, note) = rows.split_at(bare.len());
+        assert!(theme == "dark" || above == bare, "{name}");
+        let written = note.iter().flat_map(|row| row.chunks(3));
+        assert!(
+            written.filter(|pixel| *pixel != page).count() > 500,
+            "{name}"
+        );
         let drawn = rows
             .iter()
             .flat_map(|row| row.chunks(3))
@@ -42,7 +64,17 @@ fn draws(name: &str, plot: &impl Plot, words: &[&str]) {
         std::fs::write(folder.join(format!("{name}-{theme}.svg")), svg).unwrap();
     }
     // The same figure has the same bytes.
-    assert_eq!(plot::figure(plot, name, name, Vec::new()).unwrap(), figure);
+    let again = plot::figure(plot, name, name, figure.caption.clone(), NOTE).unwrap();
+    assert_eq!(again, figure);
+}
+
+/// Width and height that an SVG states.
+fn size(svg: &str) -> (u32, u32) {
+    let number = |name: &str| {
+        let (_, rest) = svg.split_once(&format!("{name}=\"")).unwrap();
+        rest.split_once('"').unwrap().0.parse().unwrap()
+    };
+    (number("width"), number("height"))
 }
 
 /// The rows of an unfiltered PNG of a known size.

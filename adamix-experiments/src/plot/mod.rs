@@ -9,6 +9,7 @@ mod calibration;
 mod curves;
 mod heat_map;
 mod learning;
+mod note;
 mod raster;
 mod scatter;
 mod style;
@@ -26,6 +27,8 @@ pub use violins::{Panel, Violin, Violins};
 use anyhow::Result;
 use plotters::prelude::*;
 
+use crate::report::html::escape;
+use note::Noted;
 use raster::Pixels;
 
 /// A figure.
@@ -69,19 +72,34 @@ pub fn png(plot: &impl Plot, theme: Theme) -> Result<Vec<u8>> {
     raster::encode(&Pixels::new(&mut bytes, w, h))
 }
 
-/// The figure in all its forms.
+/// The figure in all its forms, with the note of what it rests on drawn below it.
 pub fn figure(
     plot: &impl Plot,
     name: &str,
     title: &str,
     caption: Vec<String>,
+    note: &str,
 ) -> Result<crate::report::Figure> {
+    let plot = &Noted::new(plot, note);
+    let described = |theme| Ok::<_, anyhow::Error>(described(&svg(plot, theme)?, title, &caption));
     Ok(crate::report::Figure {
         name: name.to_owned(),
         title: title.to_owned(),
-        caption,
-        light: svg(plot, Theme::Light)?,
-        dark: svg(plot, Theme::Dark)?,
+        light: described(Theme::Light)?,
+        dark: described(Theme::Dark)?,
         pixels: [png(plot, Theme::Light)?, png(plot, Theme::Dark)?],
+        caption,
     })
+}
+
+/// An SVG that carries its title and caption: they go wherever the file goes.
+fn described(svg: &str, title: &str, caption: &[String]) -> String {
+    // They have to be the first elements within the outermost one.
+    let within = svg.find('>').map_or(0, |at| at + 1);
+    let (head, rest) = svg.split_at(within);
+    format!(
+        "{head}\n<title>{}</title>\n<desc>{}</desc>{rest}",
+        escape(title),
+        escape(&caption.join(" "))
+    )
 }

@@ -129,6 +129,11 @@ impl<'a, B: DrawingBackend> Canvas<'a, B> {
         (FONT, self.px(15.0)).into_font().color(&self.theme.ink())
     }
 
+    /// The smallest text, for what is said below a figure.
+    pub(super) fn note(&self) -> TextStyle<'static> {
+        (FONT, self.px(13.0)).into_font().color(&self.theme.soft())
+    }
+
     /// Small text placed by one of its edges.
     pub(super) fn anchored(&self, h: HPos, v: VPos) -> TextStyle<'static> {
         self.small().pos(Pos::new(h, v))

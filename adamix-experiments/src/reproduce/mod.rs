@@ -5,6 +5,7 @@
 //! models, real data, evenings), `paper` (the exact models, for a GPU machine). [`plan()`] makes of both a list of runs,
 //! [`work`] does what is missing, [`publish()`] writes what is known.
 
+mod basis;
 mod columns;
 mod dry_run;
 mod estimate;

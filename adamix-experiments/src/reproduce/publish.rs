@@ -113,6 +113,60 @@ mod tests {
     use super::*;
     use crate::reproduce::{Choice, exhibits, plan};
 
+    /// The numbers in rows of ours that link to no run, as `table: row`.
+    fn unlinked(html: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for section in html.split("<section id=\"").skip(1) {
+            let name = section.split('"').next().unwrap();
+            for row in section.split("<tr class=\"ours\">").skip(1) {
+                let row = row.split("</tr>").next().unwrap();
+                let mut cells = row.split("<td class=\"number\"");
+                let label = cells.next().unwrap();
+                // The first number beside a claim is the paper's.
+                let own = cells.skip(usize::from(name == "claims"));
+                let shown = own.filter_map(|cell| Some(cell.split_once('>')?.1));
+                let number = |cell: &&str| {
+                    cell.trim_start_matches('+')
+                        .starts_with(|c: char| c.is_ascii_digit() || c == '-')
+                };
+                let plain = shown
+                    .filter(|cell| number(cell) || cell.starts_with("<span title"))
+                    .filter(|cell| !cell.contains("<a href=\"#run-"));
+                found.extend(plain.map(|_| format!("{name}: {label}")));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_number_of_ours_links_to_its_runs() {
+        let row = |cell: &str| {
+            format!(
+                "<section id=\"t\"><tr class=\"ours\"><th>A</th><td class=\"number\" data-sort=\"1\">{cell}</td></tr>"
+            )
+        };
+        assert_eq!(unlinked(&row("1.0")), ["t: <th>A</th>"]);
+        assert!(unlinked(&row("1.0<sup><a href=\"#run-a\">1</a></sup>")).is_empty());
+
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../paper-results/laptop");
+        let records = Records::read(&folder).unwrap();
+        if records.iter().next().is_none() {
+            println!("skipped: no committed records");
+            return;
+        }
+        let profile = Profile::named("laptop").unwrap();
+        // What is measured of files and of processes has no run, and base models have records of their own.
+        let of_runs: Vec<_> = exhibits()
+            .into_iter()
+            .filter(|exhibit| !["storage", "base-model"].contains(&exhibit.name()))
+            .collect();
+        let files = render(&profile, &of_runs, &records).unwrap();
+        let (_, page) = files.last().unwrap();
+        let page = std::str::from_utf8(page).unwrap();
+        assert!(page.contains("<a href=\"#run-"));
+        assert_eq!(unlinked(page), [""; 0]);
+    }
+
     /// A queue of hours must not end in an error.
     #[test]
     fn every_profile_is_rendered_and_planned() {

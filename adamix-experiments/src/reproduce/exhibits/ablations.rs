@@ -1,13 +1,11 @@
-//! The ablations of tables 7 and 8 as differences from AdaMix, with their intervals; and how sure the models are.
-
-use std::collections::BTreeSet;
+//! The ablations of tables 7 and 8 as differences from AdaMix, with their intervals; and beside them how sure it is.
 
 use anyhow::Result;
 
-use super::{table8, table14};
-use crate::plot::{self, Bar, Bars, Calibration};
+use super::{calibration, table8, table14};
+use crate::plot::{self, Bar, Bars};
 use crate::report::document::{Document, Figure};
-use crate::report::record::Outputs;
+use crate::reproduce::basis::Basis;
 use crate::reproduce::columns::columns;
 use crate::reproduce::exhibit::Exhibit;
 use crate::reproduce::methods;
@@ -41,7 +39,7 @@ impl Exhibit for Ablations {
     fn figures(&self, view: &View<'_>) -> Result<Vec<Figure>> {
         let mut figures = Vec::new();
         figures.extend(bars(view)?);
-        figures.extend(calibration(view)?);
+        figures.extend(calibration::figure(view)?);
         Ok(figures)
     }
 }
@@ -51,7 +49,7 @@ fn bars(view: &View<'_>) -> Result<Option<Figure>> {
     let columns = columns(table8::EXHIBIT.table(), &tasks);
     let mut bars = Vec::new();
     let mut seeds = 0;
-    let mut rows = BTreeSet::new();
+    let mut compared = Vec::new();
     for (group, task) in tasks.iter().enumerate() {
         let Some(column) = columns.iter().find(|c| c.task == *task) else {
             continue;
@@ -85,13 +83,12 @@ fn bars(view: &View<'_>) -> Result<Option<Figure>> {
             ("ensemble", adamix.clone(), Reading::In(Mode::Ensemble), ""),
         ];
         for (name, want, reading, published) in variants {
-            let Some(found) =
-                view.compare((&want, reading), (&adamix, Reading::Own), &column.metric)?
-            else {
+            let (first, second) = ((&want, reading), (&adamix, Reading::Own));
+            let Some(found) = view.compare(first, second, &column.metric)? else {
                 continue;
             };
             seeds = seeds.max(found.seeds);
-            rows.insert((column.title.clone(), found.examples));
+            compared.extend(view.pairs(first, second)?);
             let scale = f64::from(column.scale);
             let table = table8::EXHIBIT.table();
             let paper = table
@@ -113,13 +110,9 @@ fn bars(view: &View<'_>) -> Result<Option<Figure>> {
     if bars.is_empty() {
         return Ok(None);
     }
+    let basis = Basis::measured(view.profile, compared.into_iter().flat_map(<[_; 2]>::from));
     let caption = vec![format!(
-        "Profile {}, up to {seeds} seeds, rows: {}: difference from AdaMix on the same seeds and rows, with the 95 % bootstrap interval over both. Rings: the paper's difference on RoBERTa-large.",
-        view.profile.name,
-        rows.iter()
-            .map(|(task, n)| format!("{task} {n}"))
-            .collect::<Vec<_>>()
-            .join(", ")
+        "{basis}. Difference from AdaMix on the same seeds, up to {seeds} a bar, and on the same rows, with the 95 % bootstrap interval over both. Rings: the paper's difference on RoBERTa-large."
     )];
     let plot = Bars {
         x_title: "difference from AdaMix, points".to_owned(),
@@ -130,63 +123,6 @@ fn bars(view: &View<'_>) -> Result<Option<Figure>> {
         "ablations",
         "Ablations as differences from AdaMix",
         caption,
-    )?))
-}
-
-/// One diagram: AdaMix merged and as an ensemble, all seeds and classification tasks together.
-fn calibration(view: &View<'_>) -> Result<Option<Figure>> {
-    let mut merged = Vec::new();
-    let mut ensemble = Vec::new();
-    let mut runs = 0;
-    let mut tasks = Vec::new();
-    for task in table14::EXHIBIT.tasks(view.profile) {
-        let want = table14::EXHIBIT.want(methods::row("adamix")?, &task);
-        for record in view.records_of(&want)? {
-            let (Some(gold), Some(own)) = (
-                view.gold(record),
-                record.outputs(view.rule(table14::EXHIBIT.published)),
-            ) else {
-                continue;
-            };
-            let answers = gold.targets();
-            let rows = |outputs: &Outputs| -> Vec<(f64, bool)> {
-                let right = outputs
-                    .targets()
-                    .into_iter()
-                    .zip(&answers)
-                    .map(|(o, a)| o == *a);
-                outputs.confidences().into_iter().zip(right).collect()
-            };
-            if matches!(own, Outputs::LogOdds { .. }) {
-                merged.extend(rows(own));
-                if let Some(mode) = record.modes.get(Mode::Ensemble.name()) {
-                    ensemble.extend(mode.draws.iter().flat_map(|draw| rows(&draw.outputs)));
-                }
-                runs += 1;
-                if !tasks.contains(&task) {
-                    tasks.push(task.clone());
-                }
-            }
-        }
-    }
-    if merged.is_empty() {
-        return Ok(None);
-    }
-    let n = merged.len();
-    let mut models = vec![("merged".to_owned(), merged)];
-    if !ensemble.is_empty() {
-        models.push(("ensemble".to_owned(), ensemble));
-    }
-    let plot = Calibration { models, bins: 10 };
-    let caption = vec![format!(
-        "Profile {}, AdaMix on {}: {n} predictions of {runs} runs in ten bins of confidence; a mark's area is its bin's share of rows; the error is the mean gap to the diagonal.",
-        view.profile.name,
-        tasks.join(", ")
-    )];
-    Ok(Some(plot::figure(
-        &plot,
-        "calibration",
-        "Calibration",
-        caption,
+        &basis.to_string(),
     )?))
 }

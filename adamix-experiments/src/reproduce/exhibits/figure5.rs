@@ -4,9 +4,11 @@ use anyhow::Result;
 
 use super::table14;
 use crate::plot::{self, Panel, Violin, Violins};
+use crate::report::Record;
 use crate::report::document::{Cell, Document, Figure, Heading, Line, Origin};
 use crate::report::published::Published;
-use crate::reproduce::columns::columns;
+use crate::reproduce::basis::Basis;
+use crate::reproduce::columns::{Column, columns};
 use crate::reproduce::exhibit::Exhibit;
 use crate::reproduce::grid::decimals;
 use crate::reproduce::profile::Profile;
@@ -19,33 +21,33 @@ use crate::statistics::bootstrap::quantile;
 #[derive(Clone, Copy, Debug)]
 pub struct Figure5;
 
-/// The draws of a run: its seed, a score each, and the merged score.
-type Draws = (u64, Vec<f64>, Option<f64>);
+/// The draws of a run.
+struct Drawn<'a> {
+    record: &'a Record,
+    /// One a draw.
+    scores: Vec<f64>,
+    /// That of the merged model.
+    merged: Option<f64>,
+}
+
+/// A task's column with its runs.
+type OfTask<'a> = (Column, Vec<Drawn<'a>>);
 
 impl Figure5 {
-    /// The tasks, each with the number of rows that its runs are measured on.
-    fn rows(&self, view: &View<'_>) -> Result<String> {
-        let mut found = Vec::new();
-        for want in self.wants(view.profile)? {
-            let records = view.records_of(&want)?;
-            let gold = records.first().and_then(|record| view.gold(record));
-            found.extend(gold.map(|gold| format!("{} {}", want.task, gold.targets().len())));
-        }
-        Ok(found.join(", "))
-    }
-
     /// The tasks with a draw, each with its runs.
-    fn draws(&self, view: &View<'_>) -> Result<Vec<(String, Vec<Draws>)>> {
+    fn draws<'a>(&self, view: &View<'a>) -> Result<Vec<OfTask<'a>>> {
         let tasks = table14::EXHIBIT.tasks(view.profile);
         let mut found = Vec::new();
         for want in self.wants(view.profile)? {
             let columns = columns(table14::EXHIBIT.table(), &tasks);
-            let column = columns.iter().find(|c| c.task == want.task);
+            let column = columns.into_iter().find(|c| c.task == want.task);
             let Some(column) = column else { continue };
             let scale = f64::from(column.scale);
             let mut runs = Vec::new();
             for record in view.records_of(&want)? {
-                let Some(mode) = record.modes.get(Mode::Random.name()) else {
+                let rule = view.rule(&want.exhibit);
+                let mode = record.modes.get(Mode::Random.name());
+                let Some(mode) = mode.filter(|mode| mode.state == rule) else {
                     continue;
                 };
                 let scores = mode
@@ -53,14 +55,14 @@ impl Figure5 {
                     .iter()
                     .filter_map(|d| d.metrics.get(&column.metric).copied().flatten());
                 let merged = Reading::Own.score(record, mode.state, &column.metric);
-                runs.push((
-                    record.seed(),
-                    scores.map(|s| s * scale).collect(),
-                    merged.map(|s| s * scale),
-                ));
+                runs.push(Drawn {
+                    record,
+                    scores: scores.map(|s| s * scale).collect(),
+                    merged: merged.map(|s| s * scale),
+                });
             }
             if !runs.is_empty() {
-                found.push((column.title.clone(), runs));
+                found.push((column, runs));
             }
         }
         Ok(found)
@@ -108,24 +110,30 @@ impl Exhibit for Figure5 {
                 });
             }
         }
-        for (task, runs) in self.draws(view)? {
-            for (seed, mut scores, merged) in runs {
+        for (column, runs) in self.draws(view)? {
+            let task = column.title;
+            for drawn in runs {
+                let (seed, merged) = (drawn.record.seed(), drawn.merged);
+                let mut scores = drawn.scores;
                 scores.sort_by(f64::total_cmp);
                 let mean = Summary::of(&scores).map_or(f64::NAN, |s| s.mean);
                 let above = merged.map(|m| {
                     scores.iter().filter(|s| **s < m).count() as f64 / scores.len() as f64
                 });
+                let cells = [
+                    Cell::number(quantile(&scores, 0.0), 1),
+                    Cell::number(mean, 1),
+                    Cell::number(quantile(&scores, 1.0), 1),
+                    merged.map_or(Cell::Empty, |m| Cell::number(m, 1)),
+                    above.map_or(Cell::Empty, |a| Cell::Text(format!("{:.0} %", 100.0 * a))),
+                ];
                 lines.push(Line {
                     key: format!("{task}-{seed}"),
                     label: format!("{task}, seed {seed}, {} draws", scores.len()),
                     origin: Origin::Ours,
-                    cells: vec![
-                        Cell::number(quantile(&scores, 0.0), 1),
-                        Cell::number(mean, 1),
-                        Cell::number(quantile(&scores, 1.0), 1),
-                        merged.map_or(Cell::Empty, |m| Cell::number(m, 1)),
-                        above.map_or(Cell::Empty, |a| Cell::Text(format!("{:.0} %", 100.0 * a))),
-                    ],
+                    cells: cells
+                        .map(|cell| cell.resting_on([drawn.record.id.clone()]))
+                        .into(),
                 });
             }
         }
@@ -162,32 +170,27 @@ impl Exhibit for Figure5 {
         if found.is_empty() {
             return Ok(Vec::new());
         }
-        let draws = found
-            .iter()
-            .flat_map(|(_, runs)| runs)
-            .map(|(_, s, _)| s.len())
-            .max();
-        let violin = |(seed, values, mark): &Draws| Violin {
-            name: format!("seed {seed}"),
-            values: values.clone(),
-            mark: *mark,
+        let runs = || found.iter().flat_map(|(_, runs)| runs);
+        let draws = runs().map(|drawn| drawn.scores.len()).max().unwrap_or(0);
+        let basis = Basis::measured(view.profile, runs().map(|drawn| drawn.record));
+        let violin = |drawn: &Drawn<'_>| Violin {
+            name: format!("seed {}", drawn.record.seed()),
+            values: drawn.scores.clone(),
+            mark: drawn.merged,
         };
         let violins = Violins {
             y_title: "score".to_owned(),
             panels: found
                 .iter()
-                .map(|(title, runs)| Panel {
-                    title: title.clone(),
+                .map(|(column, runs)| Panel {
+                    title: column.title.clone(),
                     violins: runs.iter().map(violin).collect(),
                 })
                 .collect(),
             mark: "merged".to_owned(),
         };
         let caption = vec![format!(
-            "Ours, profile {}: {} random draws a run, one violin a seed, the bar at their mean; rows: {}; {} epoch.",
-            view.profile.name,
-            draws.unwrap_or(0),
-            self.rows(view)?,
+            "Ours, {basis}: {draws} random draws a run, one violin a seed, the bar at their mean; {} epoch.",
             view.rule(table14::EXHIBIT.published).name()
         )];
         Ok(vec![plot::figure(
@@ -195,6 +198,7 @@ impl Exhibit for Figure5 {
             "figure5",
             "Figure 5, ours",
             caption,
+            &format!("{basis}, {draws} draws a run"),
         )?])
     }
 }

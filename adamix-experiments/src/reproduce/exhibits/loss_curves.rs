@@ -6,7 +6,8 @@ use super::{table1, table8};
 use crate::plot::{self, Curves, Series};
 use crate::report::Record;
 use crate::report::document::{Document, Figure};
-use crate::reproduce::columns::columns;
+use crate::reproduce::basis::Basis;
+use crate::reproduce::columns::{columns, heading};
 use crate::reproduce::exhibit::Exhibit;
 use crate::reproduce::methods;
 use crate::reproduce::profile::Profile;
@@ -49,6 +50,7 @@ impl Exhibit for LossCurves {
         for task in table8::EXHIBIT.tasks(view.profile) {
             let mut series = Vec::new();
             let mut seeds = Vec::new();
+            let mut basis = Basis::new(view.profile, "training rows");
             for (row, name) in [("adamix", "up shared"), ("no-sharing", "nothing shared")] {
                 let want = table8::EXHIBIT.want(methods::row(row)?, &task);
                 let records = view.records_of(&want)?;
@@ -56,6 +58,9 @@ impl Exhibit for LossCurves {
                     continue;
                 }
                 seeds.push(format!("{name}: {}", records.len()));
+                for record in &records {
+                    basis.add(record, record.rows.get("train").copied().unwrap_or(0));
+                }
                 series.push(over_seeds(name, &records, |record| {
                     record
                         .curve
@@ -74,15 +79,15 @@ impl Exhibit for LossCurves {
                     series,
                 };
                 let caption = vec![format!(
-                    "Profile {}, {task}: means over parts of the run, with the band of one standard deviation over seeds ({}).",
-                    view.profile.name,
+                    "{basis}. Means over parts of the run, with the band of one standard deviation over seeds ({}).",
                     seeds.join(", ")
                 )];
                 figures.push(plot::figure(
                     &curves,
                     &format!("loss-{task}"),
-                    &format!("Training loss with and without sharing, {task}"),
+                    &format!("Training loss with and without sharing, {}", heading(&task)),
                     caption,
+                    &basis.to_string(),
                 )?);
             }
             figures.extend(learning(view, &task)?);
@@ -103,6 +108,7 @@ fn learning(view: &View<'_>, task: &str) -> Result<Option<Figure>> {
     };
     let mut series = Vec::new();
     let mut counts = Vec::new();
+    let mut shown = Vec::new();
     let mut rows = grid.rows(view.profile)?;
     // AdaMix has one of the colours.
     rows.sort_by_key(|(row, ..)| row.key != "adamix");
@@ -124,6 +130,7 @@ fn learning(view: &View<'_>, task: &str) -> Result<Option<Figure>> {
                 .map(|(step, score)| (*step as f64, score.map(|s| s * scale)))
                 .collect()
         });
+        shown.extend(records);
         line.marked = line.points.len() < 12;
         series.push(line);
     }
@@ -137,17 +144,18 @@ fn learning(view: &View<'_>, task: &str) -> Result<Option<Figure>> {
         log: false,
         series,
     };
+    let basis = Basis::measured(view.profile, shown);
     let caption = vec![format!(
-        "Profile {}, {task}: after each epoch, with the band of one standard deviation over seeds ({}).",
-        view.profile.name,
+        "{basis}. After each epoch, with the band of one standard deviation over seeds ({}).",
         counts.join(", ")
     )];
-    let title = format!("Development score while training, {task}");
+    let title = format!("Development score while training, {}", heading(task));
     Ok(Some(plot::figure(
         &curves,
         &format!("learning-{task}"),
         &title,
         caption,
+        &basis.to_string(),
     )?))
 }
 

@@ -3,6 +3,7 @@
 
 mod ablations;
 mod base_model;
+mod calibration;
 mod claims;
 mod figure1;
 mod figure5;

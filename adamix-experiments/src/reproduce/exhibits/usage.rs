@@ -6,6 +6,7 @@ use super::table1;
 use crate::plot::{self, Curves, HeatMap, Series};
 use crate::report::document::{Document, Figure, grouped};
 use crate::report::record::Usage;
+use crate::reproduce::basis::Basis;
 use crate::reproduce::exhibit::Exhibit;
 use crate::reproduce::methods;
 use crate::reproduce::profile::Profile;
@@ -45,18 +46,21 @@ impl Exhibit for Usages {
         for want in self.wants(view.profile)? {
             for record in view.records_of(&want)? {
                 let Some(usage) = &record.usage else { continue };
-                let of = format!(
-                    "Profile {}, AdaMix on {}, seed {}",
-                    view.profile.name,
-                    want.task,
-                    record.seed()
-                );
+                let mut basis = Basis::new(view.profile, "draws a layer");
+                basis.add(record, draws(usage));
+                let of = format!("AdaMix, {basis}");
                 figures.push(heat_map(usage, &of)?);
                 figures.push(entropy(usage, &of)?);
             }
         }
         Ok(figures)
     }
+}
+
+/// How often an expert of a layer's down projection was drawn in all: the same for every layer.
+fn draws(usage: &Usage) -> usize {
+    let of = |parts: &[Vec<u32>]| parts.iter().flatten().map(|n| *n as usize).sum();
+    usage.sites.first().map_or(0, |(_, parts)| of(parts))
 }
 
 /// A site's layer: `layer 3`.
@@ -94,9 +98,9 @@ fn heat_map(usage: &Usage, of: &str) -> Result<Figure> {
         layers,
     };
     let caption = vec![format!(
-        "{of}: share of the draws of each down projection, from the first expert at the top."
+        "{of}. Share of the draws of each down projection, from the first expert at the top."
     )];
-    plot::figure(&map, "usage", "Draws of experts", caption)
+    plot::figure(&map, "usage", "Draws of experts", caption, of)
 }
 
 /// Entropy of each part's shares over that of even shares: the mean over layers with its extremes.
@@ -127,9 +131,9 @@ fn entropy(usage: &Usage, of: &str) -> Result<Figure> {
         series: vec![series],
     };
     let caption = vec![format!(
-        "{of}: entropy of the draws in each part of the run, 1 where all experts are drawn alike; the band is the range over layers."
+        "{of}. Entropy of the draws in each part of the run, 1 where all experts are drawn alike; the band is the range over layers."
     )];
-    plot::figure(&curves, "entropy", "Routing entropy", caption)
+    plot::figure(&curves, "entropy", "Routing entropy", caption, of)
 }
 
 fn evenness(counts: &[u32]) -> f64 {

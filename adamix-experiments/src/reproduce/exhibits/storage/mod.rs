@@ -201,7 +201,8 @@ impl Exhibit for Storage {
                         title: &str,
                         [full, base]: [usize; 2],
                         kinds: &[(String, usize)],
-                        caption: String|
+                        caption: String,
+                        note: String|
          -> Result<()> {
             let line = |label: &str, bytes: &dyn Fn(usize) -> usize| Series {
                 name: label.to_owned(),
@@ -222,7 +223,7 @@ impl Exhibit for Storage {
                 log: true,
                 series,
             };
-            figures.push(plot::figure(&curves, name, title, vec![caption])?);
+            figures.push(plot::figure(&curves, name, title, vec![caption], &note)?);
             Ok(())
         };
         let kinds = [
@@ -237,8 +238,9 @@ impl Exhibit for Storage {
             "Storage as tasks grow, RoBERTa-large",
             [4 * (counted.base + counted.head), 4 * counted.base],
             &kinds,
-            "RoBERTa-large, counted from shapes, f32; the base is stored once beside adapters."
+            "RoBERTa-large, counted from shapes, f32, the same in every profile: no run, no seed, no rows. The base is stored once beside adapters."
                 .to_owned(),
+            format!("{} profile, RoBERTa-large: counted from shapes, no run", view.profile.name),
         )?;
         if let Some(found) = Measured::read(view.records.folder())? {
             let kinds: Vec<(String, usize)> = found
@@ -252,8 +254,12 @@ impl Exhibit for Storage {
                 [found.full_bytes, found.base_bytes],
                 &kinds,
                 format!(
-                    "{}: bytes of files, profile {}.",
-                    found.base, view.profile.name
+                    "{} profile, {}: bytes of the files of one task, n = 1 of each kind, before any training: no seed and no rows; the base is stored once beside adapters.",
+                    view.profile.name, found.base
+                ),
+                format!(
+                    "{} profile, {}: bytes of files, n = 1 of each kind, no run",
+                    view.profile.name, found.base
                 ),
             )?;
         }
