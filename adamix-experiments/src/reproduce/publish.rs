@@ -127,6 +127,7 @@ mod tests {
                 let shown = own.filter_map(|cell| Some(cell.split_once('>')?.1));
                 let number = |cell: &&str| {
                     cell.trim_start_matches('+')
+                        .trim_start_matches("&lt;")
                         .starts_with(|c: char| c.is_ascii_digit() || c == '-')
                 };
                 let plain = shown

@@ -198,7 +198,7 @@ impl Exhibit for Figure5 {
             "figure5",
             "Figure 5, ours",
             caption,
-            &format!("{basis}, {draws} draws a run"),
+            &format!("{basis}; {draws} draws a run"),
         )?])
     }
 }
