@@ -90,6 +90,7 @@ fn bars(view: &View<'_>) -> Result<Option<Figure>> {
             else {
                 continue;
             };
+            let found = found.comparison;
             seeds = seeds.max(found.seeds);
             rows.insert((column.title.clone(), found.examples));
             let scale = f64::from(column.scale);
