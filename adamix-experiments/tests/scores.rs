@@ -143,3 +143,52 @@ fn markup_inside_a_text_is_no_text() {
         );
     }
 }
+
+#[test]
+fn committed_texts_have_the_scores_that_their_records_state() {
+    let Some(shared) = std::env::var_os("ADAMIX_SHARED") else {
+        println!("skipped: ADAMIX_SHARED names no folder of reference files");
+        return;
+    };
+    let references = Path::new(&shared).join("data/e2e/csv/testset_w_refs.csv");
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("../paper-results/laptop/records");
+    let mut checked = 0;
+    for entry in records.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        if !path
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .starts_with("e2e-")
+        {
+            continue;
+        }
+        let record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let last = &record["last"];
+        let texts = last["outputs"]["texts"].as_array().unwrap();
+        let lines: Vec<&str> = texts.iter().map(|text| text.as_str().unwrap()).collect();
+        let folder = Folder::new();
+        let outputs = folder.file("outputs.txt", &(lines.join("\n") + "\n"));
+        let found = scored(&mut score(
+            "e2e",
+            &references,
+            &outputs,
+            &["--python-mteval"],
+        ));
+        // Without its data METEOR is not there.
+        for (name, value) in found["scores"].as_object().unwrap() {
+            let stated = last["metrics"][name.to_lowercase()].as_f64();
+            let Some(value) = value.as_f64() else {
+                assert_eq!(name, "METEOR", "{}", path.display());
+                continue;
+            };
+            assert!(
+                stated.is_some_and(|stated| (stated - value).abs() < 1e-9),
+                "{}: {name} is stated as {stated:?}, its texts have {value}",
+                path.display()
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked >= 8, "{checked} scores of committed records");
+}

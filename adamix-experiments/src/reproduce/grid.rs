@@ -8,7 +8,7 @@ use super::methods::{self, Row};
 use super::profile::Profile;
 use super::view::{Reading, View};
 use super::want::{Mode, Want};
-use crate::report::document::{Cell, Document, Heading, Line, Origin};
+use crate::report::document::{Cell, Document, Heading, Line, Origin, grouped};
 use crate::report::published::{Published, PublishedRow, PublishedTable};
 use crate::statistics::Summary;
 
@@ -199,29 +199,69 @@ impl Grid {
         }
     }
 
-    /// Which rows have an assumed learning rate where those of others were searched for.
-    fn unsearched(&self, profile: &Profile, tasks: &[String]) -> Result<Option<String>> {
+    /// Which rows have an assumed learning rate.
+    fn unsearched(&self, view: &View<'_>, tasks: &[String]) -> Result<Option<String>> {
         let Some(task) = tasks.first() else {
             return Ok(None);
         };
-        let (mut searched, mut assumed) = (false, Vec::new());
-        for (row, label, source) in self.rows(profile)? {
+        let (mut searched, mut known, mut assumed) = (false, false, Vec::new());
+        for (row, label, source) in self.rows(view.profile)? {
             if source != Source::Runs {
                 continue;
             }
-            let settings = profile.settings(self.want(row, task).place(), 1)?;
+            let want = self.want(row, task);
+            if view.rate_is_assumed(&want)? {
+                assumed.push(label.ours);
+                continue;
+            }
+            known = true;
+            let settings = view.profile.settings(want.place(), 1)?;
             let source = settings.sources.get("optimizer.learning_rate");
             searched |= source.is_some_and(|source| source.starts_with("search"));
-            if source.is_some_and(|source| source.starts_with("assumed")) {
-                assumed.push(label.ours);
+        }
+        Ok(match (assumed.is_empty(), known, searched) {
+            (true, ..) => None,
+            (false, false, _) => {
+                Some("All learning rates are assumed: nobody searched for them.".to_owned())
+            }
+            (false, true, searched) => Some(format!(
+                "Learning rate and epochs are assumed, not searched, for {}{}.",
+                assumed.join(", "),
+                if searched {
+                    ": no fair comparison with the others"
+                } else {
+                    ""
+                }
+            )),
+        })
+    }
+
+    /// The rows that the records of a task were trained on and measured on.
+    fn sizes(&self, view: &View<'_>, columns: &[Column], tasks: &[String]) -> Result<Vec<String>> {
+        let mut sizes = Vec::new();
+        for task in tasks {
+            let mut found = None;
+            for (row, _, source) in self.rows(view.profile)? {
+                if source == Source::Runs && found.is_none() {
+                    found = view.records_of(&self.want(row, task))?.into_iter().next();
+                }
+            }
+            let Some(record) = found else {
+                continue;
+            };
+            let title = columns.iter().find(|c| c.task == *task);
+            let title = title.map_or(task.as_str(), |c| c.title.as_str());
+            let rows = |split: &str| record.rows.get(split).copied();
+            let measured = rows("test").or_else(|| rows("dev"));
+            if let (Some(train), Some(measured)) = (rows("train"), measured) {
+                sizes.push(format!(
+                    "{title} {} and {}",
+                    grouped(train),
+                    grouped(measured)
+                ));
             }
         }
-        Ok((searched && !assumed.is_empty()).then(|| {
-            format!(
-                "Learning rate and epochs are assumed, not searched, for {}: no fair comparison with the others.",
-                assumed.join(", ")
-            )
-        }))
+        Ok(sizes)
     }
 
     /// The lines of a caption.
@@ -236,25 +276,30 @@ impl Grid {
             caption.push(format!("Slip in print: {}", slip.note));
         }
         let tasks = self.tasks(view.profile);
-        let mut done = 0;
-        let mut planned = 0;
+        let mut wants = Vec::new();
         for (row, _, source) in self.rows(view.profile)? {
-            if source != Source::Runs {
-                continue;
-            }
-            for task in &tasks {
-                let want = self.want(row, task);
-                planned += view.planned(&want)?;
-                done += view.records_of(&want)?.len();
+            if source == Source::Runs {
+                wants.extend(tasks.iter().map(|task| self.want(row, task)));
             }
         }
+        let (mut done, mut planned) = (0, 0);
+        for want in &wants {
+            planned += view.planned(want)?;
+            done += view.records_of(want)?.len();
+        }
+        let columns = columns(table, &tasks);
+        let sizes = self.sizes(view, &columns, &tasks)?;
+        let rows = match sizes.is_empty() {
+            true => String::new(),
+            false => format!(" Rows trained on and measured on: {}.", sizes.join(", ")),
+        };
         caption.push(format!(
-            "Ours: profile {}, {done} of {planned} runs done. Mean ± standard deviation over seeds; in brackets the 95 % bootstrap interval over seeds and examples; t-intervals are in the CSV. {} #Param of ours is the adaptation as served and what is trained of the base; heads are not counted.",
+            "Ours: profile {}, on {}, {done} of {planned} runs done.{rows} Mean ± standard deviation over seeds; in brackets the 95 % bootstrap interval over seeds and examples, of a single run over examples alone; t-intervals are in the CSV. {} #Param of ours is the adaptation as served and what is trained of the base; heads are not counted.",
             view.profile.name,
+            view.models(&wants)?.join(" and "),
             view.rule(self.published).caption()
         ));
         if self.average {
-            let columns = columns(table, &tasks);
             let averaged: Vec<&str> = (columns.iter())
                 .filter(|c| tasks.contains(&c.task) && self.counts_in_average(c))
                 .map(|c| c.title.as_str())
@@ -270,7 +315,7 @@ impl Grid {
                 ));
             }
         }
-        caption.extend(self.unsearched(view.profile, &tasks)?);
+        caption.extend(self.unsearched(view, &tasks)?);
         caption.extend(self.notes.iter().map(|note| (*note).to_owned()));
         Ok(caption)
     }

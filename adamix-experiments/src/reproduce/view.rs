@@ -10,7 +10,7 @@ use super::columns::Column;
 use super::profile::Profile;
 use super::scored::Scored;
 use super::want::{Mode, Want};
-use crate::report::record::{Outputs, Rule};
+use crate::report::record::{DrawRecord, Outputs, Rule};
 use crate::report::{Cell, Gold, Measured, Record, Records};
 use crate::statistics::bootstrap::REPLICATES;
 use crate::statistics::{Comparison, Summary, bootstrap};
@@ -31,6 +31,8 @@ pub enum Reading {
     Own,
     /// In another mode of inference.
     In(Mode),
+    /// In another mode, the draw of it that the run's own measure of choice has best.
+    BestOf(Mode),
 }
 
 impl<'a> View<'a> {
@@ -62,6 +64,26 @@ impl<'a> View<'a> {
         Ok(found)
     }
 
+    /// Whether nobody searched for a want's learning rate, and no source has it.
+    pub fn rate_is_assumed(&self, want: &Want) -> Result<bool> {
+        let settings = self.profile.settings(want.place(), 1)?;
+        let source = settings.sources.get("optimizer.learning_rate");
+        Ok(source.is_some_and(|source| source.starts_with("assumed")))
+    }
+
+    /// The names of the folders of the base models of wants, each once.
+    pub fn models(&self, wants: &[Want]) -> Result<Vec<String>> {
+        let mut models: Vec<String> = Vec::new();
+        for want in wants {
+            let model = self.profile.config(want.place(), 1)?.model;
+            let name = model.rsplit('/').next().unwrap_or_default().to_owned();
+            if !models.contains(&name) {
+                models.push(name);
+            }
+        }
+        Ok(models)
+    }
+
     /// The answers of a record, where its outputs are not texts.
     pub fn gold(&self, record: &Record) -> Option<&'a Gold> {
         self.records.gold(record)
@@ -84,10 +106,7 @@ impl<'a> View<'a> {
         let Some(summary) = Summary::of(&scores) else {
             return Ok(Cell::NotRun);
         };
-        let key = Key::new(0)
-            .purpose(&want.exhibit)
-            .purpose(want.row.key)
-            .purpose(&column.key);
+        let key = key_of(Key::new(0), &records, reading).purpose(&column.metric);
         let resampled = match Scored::of(self, &records, reading, rule)? {
             Some(scored) => {
                 let score = |run: usize, rows: &[usize]| scored.score(run, rows, &column.metric);
@@ -159,7 +178,7 @@ impl<'a> View<'a> {
         first: (&Want, Reading),
         second: (&Want, Reading),
         metric: &str,
-    ) -> Result<Option<Comparison>> {
+    ) -> Result<Option<Compared>> {
         let (left, right): (Vec<_>, Vec<_>) = self.pairs(first, second)?.into_iter().unzip();
         let (Some(a), Some(b)) = (
             Scored::of(self, &left, first.1, self.rule(&first.0.exhibit))?,
@@ -167,59 +186,93 @@ impl<'a> View<'a> {
         ) else {
             return Ok(None);
         };
-        let key = Key::new(0)
-            .purpose("comparison")
-            .purpose(&first.0.exhibit)
-            .purpose(first.0.row.key)
-            .purpose(second.0.row.key)
-            .purpose(&first.0.task)
-            .purpose(metric);
+        let key = key_of(Key::new(0).purpose("comparison"), &left, first.1);
+        let key = key_of(key, &right, second.1).purpose(metric);
         let score = |side: usize, run: usize, rows: &[usize]| {
             let scored = if side == 0 { &a } else { &b };
             scored.score(run, rows, metric)
         };
         let swapped = |run: usize, swap: &[bool]| a.swapped(&b, run, swap, metric);
-        Ok(Comparison::new(a.runs(), a.examples(), key, score, swapped))
+        let found = Comparison::new(a.runs(), a.examples(), key, score, swapped);
+        let ids = |records: &[&Record]| records.iter().map(|record| record.id.clone()).collect();
+        Ok(found.map(|comparison| Compared {
+            comparison,
+            runs: [ids(&left), ids(&right)],
+        }))
     }
 }
 
+/// A comparison, and whose it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compared {
+    /// What was found.
+    pub comparison: Comparison,
+    /// The runs of either side, seed by seed.
+    pub runs: [Vec<String>; 2],
+}
+
+/// What is drawn for some runs depends on them alone, not on the page that shows them.
+fn key_of(key: Key, records: &[&Record], reading: Reading) -> Key {
+    let key = key.purpose(&reading.name());
+    (records.iter()).fold(key, |key, record| key.purpose(&record.id))
+}
+
 impl Reading {
+    fn name(self) -> String {
+        match self {
+            Self::Own => "own".to_owned(),
+            Self::In(mode) => mode.name().to_owned(),
+            Self::BestOf(mode) => format!("best of {}", mode.name()),
+        }
+    }
+
     /// Whether a record has it.
     fn is_there(self, record: &Record, rule: Rule) -> bool {
         match self {
             Self::Own => true,
-            Self::In(mode) => record.measured_in(mode.name(), rule),
+            Self::In(mode) | Self::BestOf(mode) => record.measured_in(mode.name(), rule),
         }
+    }
+
+    /// The draws of a mode that count.
+    fn draws(self, record: &Record, rule: Rule) -> Vec<&DrawRecord> {
+        let (Self::In(mode) | Self::BestOf(mode)) = self else {
+            return Vec::new();
+        };
+        let found = record.modes.get(mode.name());
+        let draws = found.filter(|found| found.state == rule);
+        let draws = draws.map_or(&[][..], |found| &found.draws[..]).iter();
+        if let Self::In(_) = self {
+            return draws.collect();
+        }
+        let chosen = |draw: &&DrawRecord| {
+            let score = draw.metrics.get(&record.selection).copied().flatten();
+            score.unwrap_or(f64::NEG_INFINITY)
+        };
+        // The first of equals.
+        let best = draws.rev().max_by(|a, b| chosen(a).total_cmp(&chosen(b)));
+        best.into_iter().collect()
     }
 
     /// A record's score: of its state, or the mean over the draws of a mode.
     pub fn score(self, record: &Record, rule: Rule, metric: &str) -> Option<f64> {
-        match self {
-            Self::Own => record.state(rule).metrics.get(metric).copied().flatten(),
-            Self::In(mode) => {
-                let found = record.modes.get(mode.name())?;
-                let draws = found.draws.iter().filter(|_| found.state == rule);
-                let scores: Option<Vec<f64>> = draws
-                    .map(|draw| draw.metrics.get(metric).copied().flatten())
-                    .collect();
-                Some(Summary::of(&scores?)?.mean)
-            }
+        if self == Self::Own {
+            return record.state(rule).metrics.get(metric).copied().flatten();
         }
+        let draws = self.draws(record, rule).into_iter();
+        let scores: Option<Vec<f64>> = draws
+            .map(|draw| draw.metrics.get(metric).copied().flatten())
+            .collect();
+        Some(Summary::of(&scores?)?.mean)
     }
 
     /// A record's outputs: of its state, or those of each draw of a mode.
     pub(super) fn outputs(self, record: &Record, rule: Rule) -> Vec<&Outputs> {
-        match self {
-            Self::Own => record.outputs(rule).into_iter().collect(),
-            Self::In(mode) => {
-                let draws = record.modes.get(mode.name()).map(|found| &found.draws);
-                draws
-                    .into_iter()
-                    .flatten()
-                    .map(|draw| &draw.outputs)
-                    .collect()
-            }
+        if self == Self::Own {
+            return record.outputs(rule).into_iter().collect();
         }
+        let draws = self.draws(record, rule).into_iter();
+        draws.map(|draw| &draw.outputs).collect()
     }
 }
 

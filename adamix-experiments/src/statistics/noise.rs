@@ -13,7 +13,8 @@ const NORMAL: f64 = 1e6;
 pub struct Noise {
     /// The standard deviation of the difference over seeds.
     pub sd: f64,
-    /// The standard error that the choice of rows leaves in it, whatever the seeds.
+    /// The standard error that the choice of rows leaves in it, whatever the seeds; what rows do to single seeds is part
+    /// of `sd`.
     pub rows: f64,
 }
 

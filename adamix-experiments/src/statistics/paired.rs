@@ -23,8 +23,8 @@ pub struct Comparison {
     pub difference: f64,
     /// Its standard deviation over seeds.
     pub sd: Option<f64>,
-    /// The standard error that the choice of examples leaves in the mean difference: the bootstrap over examples, the
-    /// seeds as they are.
+    /// The standard error that the choice of examples leaves in the mean difference however many the seeds
+    /// ([`rows_error`]).
     pub rows_error: Option<f64>,
     /// The bootstrap interval of the difference, over seeds and examples.
     pub interval: Option<Interval>,
@@ -58,12 +58,6 @@ impl Comparison {
             key.purpose("bootstrap"),
             difference,
         );
-        let of_rows = |_: usize, rows: &[usize]| {
-            let parts: Option<Vec<f64>> = (0..seeds).map(|run| difference(run, rows)).collect();
-            parts.map(|parts| parts.iter().sum::<f64>() / seeds as f64)
-        };
-        let key_of_rows = key.purpose("bootstrap over examples");
-        let of_rows = bootstrap(1, examples, PERMUTATIONS, key_of_rows, of_rows);
         let mean = |swap: &[bool]| {
             let parts: Option<Vec<f64>> = (0..seeds).map(|run| swapped(run, swap)).collect();
             parts.map(|parts| parts.iter().sum::<f64>() / seeds as f64)
@@ -73,7 +67,7 @@ impl Comparison {
             examples,
             difference: summary.mean,
             sd: summary.sd,
-            rows_error: of_rows.map(|b| b.error),
+            rows_error: rows_error(seeds, examples, key.purpose("rows"), difference),
             interval: resampled.map(|b| b.interval),
             p_seeds: paired_t(&differences),
             p_examples: swap_examples(examples, PERMUTATIONS, key.purpose("examples"), mean)?,
@@ -93,6 +87,38 @@ impl Comparison {
     pub fn p(&self) -> Option<f64> {
         self.noise()?.p(self.difference, self.seeds)
     }
+}
+
+/// The standard error that the choice of examples leaves in a mean over runs however many there are, by the bootstrap
+/// over examples. One run's variance is that of what all runs share and of what is its own, as examples that only it has
+/// right; of the latter the mean over n runs has an n-th. Only what is shared is counted: what is a run's own shows in
+/// the spread over seeds. Of one run the two cannot be told apart, and both are counted.
+fn rows_error(
+    runs: usize,
+    examples: usize,
+    key: Key,
+    difference: impl Fn(usize, &[usize]) -> Option<f64> + Sync,
+) -> Option<f64> {
+    // The same key, hence the same examples, for each run and for their mean.
+    let variance = |of: &(dyn Fn(&[usize]) -> Option<f64> + Sync)| {
+        let found = bootstrap(1, examples, PERMUTATIONS, key, |_, rows| of(rows));
+        found.map(|found| found.error.powi(2))
+    };
+    let of_mean = variance(&|rows| {
+        let parts: Option<Vec<f64>> = (0..runs).map(|run| difference(run, rows)).collect();
+        parts.map(|parts| parts.iter().sum::<f64>() / runs as f64)
+    })?;
+    if runs < 2 {
+        return Some(of_mean.sqrt());
+    }
+    let each: Option<Vec<f64>> = (0..runs)
+        .map(|run| variance(&|rows| difference(run, rows)))
+        .collect();
+    let n = runs as f64;
+    let of_one = each?.iter().sum::<f64>() / n;
+    // of_one = shared + own, of_mean = shared + own / n.
+    let own = (of_one - of_mean) * n / (n - 1.0);
+    Some((of_mean - own / n).max(0.0).sqrt())
 }
 
 /// The two-sided p of a paired t-test from the differences; none of fewer than two. Differences that are all alike have
@@ -188,5 +214,27 @@ mod tests {
         assert!(found.p().unwrap() < 1e-6);
         let one = Comparison::new(1, 200, KEY, score, swapped).unwrap();
         assert_eq!(one.p(), None);
+    }
+
+    #[test]
+    fn what_is_a_runs_own_is_no_noise_of_the_examples() {
+        // Signs by the bits of a row's number, which are uncorrelated over 256 rows: bit 3 is shared, bits 0 to 2 are of
+        // one run each. The mean of 256 signs has the variance 1 / 256.
+        let sign = |row: usize, bit: usize| f64::from((row >> bit & 1) as u8) * 2.0 - 1.0;
+        let error = |runs: usize, of: &(dyn Fn(usize, usize) -> f64 + Sync)| {
+            rows_error(runs, 256, KEY, |run, rows| {
+                Some(rows.iter().map(|row| of(run, *row)).sum::<f64>() / rows.len() as f64)
+            })
+            .unwrap()
+        };
+        let close = |found: f64, expected: f64| {
+            assert!((found - expected).abs() < 0.006, "{found} {expected}");
+        };
+        let unit = (1.0 / 256.0f64).sqrt();
+        let both = |run: usize, row: usize| sign(row, 3) + sign(row, run);
+        close(error(3, &|_, row| sign(row, 3)), unit);
+        close(error(3, &both), unit);
+        assert!(error(3, &|run, row| sign(row, run)) < 0.02);
+        close(error(1, &both), 2f64.sqrt() * unit);
     }
 }

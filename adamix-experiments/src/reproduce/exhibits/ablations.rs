@@ -87,6 +87,7 @@ fn bars(view: &View<'_>) -> Result<Option<Figure>> {
             let Some(found) = view.compare(first, second, &column.metric)? else {
                 continue;
             };
+            let found = found.comparison;
             seeds = seeds.max(found.seeds);
             compared.extend(view.pairs(first, second)?);
             let scale = f64::from(column.scale);

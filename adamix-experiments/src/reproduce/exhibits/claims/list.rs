@@ -1,6 +1,10 @@
 //! What the paper claims, as comparisons of rows.
 
-use super::super::{table1, table2, table3, table5, table6, table8, table9, table11, table14};
+use super::super::{
+    table1, table2, table3, table4, table5, table6, table7, table8, table9, table11, table14,
+};
+use crate::report::published::{Published, PublishedTable};
+use crate::reproduce::columns::Column;
 use crate::reproduce::grid::Grid;
 use crate::reproduce::view::Reading;
 use crate::reproduce::want::Mode;
@@ -35,7 +39,7 @@ pub struct Side(pub &'static str, pub Reading);
 const OWN: Reading = Reading::Own;
 
 /// The claims, in the paper's order.
-pub const CLAIMS: [Claim; 23] = [
+pub const CLAIMS: [Claim; 26] = [
     claim(
         "AdaMix is better than full fine-tuning",
         table1::EXHIBIT,
@@ -67,35 +71,48 @@ pub const CLAIMS: [Claim; 23] = [
         "houlsby-0.8m",
     ),
     claim(
-        "BERT: AdaMix is better than full fine-tuning",
+        "Table 2: AdaMix is better than full fine-tuning",
         table2::EXHIBIT,
         "adamix",
         "full",
     ),
     claim(
-        "BERT: AdaMix is better than UniPELT (APL)",
+        "Table 2: AdaMix is better than UniPELT (APL)",
         table2::EXHIBIT,
         "adamix",
         "unipelt-apl",
     ),
     claim(
-        "BERT: AdaMix is better than BitFit",
+        "Table 2: AdaMix is better than BitFit",
         table2::EXHIBIT,
         "adamix",
         "bitfit",
     ),
     claim(
-        "BERT: AdaMix is better than prefix-tuning",
+        "Table 2: AdaMix is better than prefix-tuning",
         table2::EXHIBIT,
         "adamix",
         "prefix",
     ),
-    mode("Merging is better than random routing", Mode::Random),
+    mode(
+        "Merging is better than random routing",
+        Reading::In(Mode::Random),
+    ),
+    Claim {
+        says: Says::Alike,
+        ..mode(
+            "Merging is as good as the best of the random draws (within a point)",
+            Reading::BestOf(Mode::Random),
+        )
+    },
     mode(
         "Merging is better than always the first module",
-        Mode::Fixed,
+        Reading::In(Mode::Fixed),
     ),
-    mode("Merging is better than the ensemble", Mode::Ensemble),
+    mode(
+        "Merging is better than the ensemble",
+        Reading::In(Mode::Ensemble),
+    ),
     claim(
         "Consistency helps",
         table8::EXHIBIT,
@@ -149,6 +166,18 @@ pub const CLAIMS: [Claim; 23] = [
         "full",
     ),
     claim(
+        "DART: AdaMix of LoRA is better than LoRA",
+        table4::EXHIBIT,
+        "adamix-lora",
+        "lora",
+    ),
+    claim(
+        "DART: AdaMix of LoRA is better than full fine-tuning",
+        table4::EXHIBIT,
+        "adamix-lora",
+        "full",
+    ),
+    claim(
         "WebNLG: AdaMix of LoRA is better than LoRA",
         table5::EXHIBIT,
         "adamix-lora",
@@ -177,27 +206,45 @@ const fn claim(
     }
 }
 
-const fn mode(words: &'static str, mode: Mode) -> Claim {
+const fn mode(words: &'static str, reading: Reading) -> Claim {
     Claim {
         words,
         says: Says::Better,
         grid: table14::EXHIBIT,
         first: Side("adamix", OWN),
-        second: Side("adamix", Reading::In(mode)),
+        second: Side("adamix", reading),
     }
 }
 
 impl Claim {
-    /// The row in which a mode's numbers are published.
-    pub fn published(side: Side) -> &'static str {
+    /// What a side is called: its row, or the mode.
+    pub fn name(side: Side) -> String {
         match side.1 {
-            Reading::Own => side.0,
-            Reading::In(mode) => mode.name(),
+            Reading::Own => side.0.to_owned(),
+            Reading::In(mode) => mode.name().to_owned(),
+            Reading::BestOf(mode) => format!("best-of-{}", mode.name()),
         }
     }
 
-    /// Whether it is about ways to run one trained mixture.
-    pub fn is_of_modes(&self) -> bool {
-        self.second.1 != OWN
+    /// The published difference. Of merging's rivals that of figure 5 on the task, where it has them, else that of
+    /// table 7's means over tasks.
+    pub fn paper(&self, column: &Column) -> Option<f64> {
+        let difference = |table: &PublishedTable, row: [&str; 2], column: [&str; 2]| {
+            Some(table.cell(row[0], column[0])? - table.cell(row[1], column[1])?)
+        };
+        let rival = match self.second.1 {
+            Reading::Own => {
+                let rows = [self.first.0, self.second.0];
+                return difference(self.grid.table(), rows, [&column.key; 2]);
+            }
+            Reading::In(Mode::Random) => "widest",
+            Reading::BestOf(_) => "high",
+            Reading::In(mode) => {
+                let rows = [self.first.0, mode.name()];
+                return difference(table7::EXHIBIT.table(), rows, ["avg"; 2]);
+            }
+        };
+        let figure = Published::get().table("figure5-bert")?;
+        difference(figure, [&column.task; 2], ["merged", rival])
     }
 }
