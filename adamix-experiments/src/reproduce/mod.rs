@@ -6,6 +6,8 @@
 //! [`work`] does what is missing, [`publish()`] writes what is known.
 
 mod columns;
+#[cfg(test)]
+mod counts;
 mod dry_run;
 mod estimate;
 mod exhibit;

@@ -8,7 +8,7 @@ use crate::report::document::{Cell, Document, Figure, Heading, Line, Origin};
 use crate::report::published::Published;
 use crate::reproduce::columns::columns;
 use crate::reproduce::exhibit::Exhibit;
-use crate::reproduce::grid::decimals;
+use crate::reproduce::grid::{Grid, decimals};
 use crate::reproduce::profile::Profile;
 use crate::reproduce::view::{Reading, View};
 use crate::reproduce::want::{Mode, Want};
@@ -24,9 +24,9 @@ type Draws = (u64, Vec<f64>, Option<f64>);
 
 impl Figure5 {
     /// The tasks, each with the number of rows that its runs are measured on.
-    fn rows(&self, view: &View<'_>) -> Result<String> {
+    fn rows(view: &View<'_>, grid: &Grid) -> Result<String> {
         let mut found = Vec::new();
-        for want in self.wants(view.profile)? {
+        for want in grid.wants(view.profile)? {
             let records = view.records_of(&want)?;
             let gold = records.first().and_then(|record| view.gold(record));
             found.extend(gold.map(|gold| format!("{} {}", want.task, gold.targets().len())));
@@ -35,11 +35,11 @@ impl Figure5 {
     }
 
     /// The tasks with a draw, each with its runs.
-    fn draws(&self, view: &View<'_>) -> Result<Vec<(String, Vec<Draws>)>> {
-        let tasks = table14::EXHIBIT.tasks(view.profile);
+    fn draws(view: &View<'_>, grid: &Grid) -> Result<Vec<(String, Vec<Draws>)>> {
+        let tasks = grid.tasks(view.profile);
+        let columns = columns(grid.table(), &tasks);
         let mut found = Vec::new();
-        for want in self.wants(view.profile)? {
-            let columns = columns(table14::EXHIBIT.table(), &tasks);
+        for want in grid.wants(view.profile)? {
             let column = columns.iter().find(|c| c.task == want.task);
             let Some(column) = column else { continue };
             let scale = f64::from(column.scale);
@@ -77,7 +77,7 @@ impl Exhibit for Figure5 {
     }
 
     fn wants(&self, profile: &Profile) -> Result<Vec<Want>> {
-        let mut wants = table14::EXHIBIT.wants(profile)?;
+        let mut wants = table14::Table14.wants(profile)?;
         for want in &mut wants {
             want.modes = vec![Mode::Random];
         }
@@ -108,7 +108,18 @@ impl Exhibit for Figure5 {
                 });
             }
         }
-        for (task, runs) in self.draws(view)? {
+        let mut found = Vec::new();
+        let grids = table14::grids(view.profile)?;
+        for grid in &grids {
+            // Where there is one model only, it needs no name.
+            let model = match grids.len() {
+                1 => String::new(),
+                _ => format!(", {}", grid.table().base),
+            };
+            let draws = Self::draws(view, grid)?.into_iter();
+            found.extend(draws.map(|(task, runs)| (format!("{task}{model}"), runs)));
+        }
+        for (task, runs) in found {
             for (seed, mut scores, merged) in runs {
                 scores.sort_by(f64::total_cmp);
                 let mean = Summary::of(&scores).map_or(f64::NAN, |s| s.mean);
@@ -158,43 +169,51 @@ impl Exhibit for Figure5 {
     }
 
     fn figures(&self, view: &View<'_>) -> Result<Vec<Figure>> {
-        let found = self.draws(view)?;
-        if found.is_empty() {
-            return Ok(Vec::new());
+        let mut figures = Vec::new();
+        for grid in table14::grids(view.profile)? {
+            figures.extend(violins(view, &grid)?);
         }
-        let draws = found
-            .iter()
-            .flat_map(|(_, runs)| runs)
-            .map(|(_, s, _)| s.len())
-            .max();
-        let violin = |(seed, values, mark): &Draws| Violin {
-            name: format!("seed {seed}"),
-            values: values.clone(),
-            mark: *mark,
-        };
-        let violins = Violins {
-            y_title: "score".to_owned(),
-            panels: found
-                .iter()
-                .map(|(title, runs)| Panel {
-                    title: title.clone(),
-                    violins: runs.iter().map(violin).collect(),
-                })
-                .collect(),
-            mark: "merged".to_owned(),
-        };
-        let caption = vec![format!(
-            "Ours, profile {}: {} random draws a run, one violin a seed, the bar at their mean; rows: {}; {} epoch.",
-            view.profile.name,
-            draws.unwrap_or(0),
-            self.rows(view)?,
-            view.rule(table14::EXHIBIT.published).name()
-        )];
-        Ok(vec![plot::figure(
-            &violins,
-            "figure5",
-            "Figure 5, ours",
-            caption,
-        )?])
+        Ok(figures)
     }
+}
+
+/// The violins of an encoder; none without a draw.
+fn violins(view: &View<'_>, grid: &Grid) -> Result<Option<Figure>> {
+    let found = Figure5::draws(view, grid)?;
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let draws = found
+        .iter()
+        .flat_map(|(_, runs)| runs)
+        .map(|(_, s, _)| s.len())
+        .max();
+    let violin = |(seed, values, mark): &Draws| Violin {
+        name: format!("seed {seed}"),
+        values: values.clone(),
+        mark: *mark,
+    };
+    let violins = Violins {
+        y_title: "score".to_owned(),
+        panels: found
+            .iter()
+            .map(|(title, runs)| Panel {
+                title: title.clone(),
+                violins: runs.iter().map(violin).collect(),
+            })
+            .collect(),
+        mark: "merged".to_owned(),
+    };
+    let caption = vec![format!(
+        "Ours, profile {}: {} random draws a run, one violin a seed, the bar at their mean; rows: {}; {} epoch.",
+        view.profile.name,
+        draws.unwrap_or(0),
+        Figure5::rows(view, grid)?,
+        view.rule(grid.published).name()
+    )];
+    let (name, title) = match grid.published {
+        "table14-roberta" => ("figure5-roberta", "Figure 5, ours, RoBERTa-large"),
+        _ => ("figure5", "Figure 5, ours"),
+    };
+    Ok(Some(plot::figure(&violins, name, title, caption)?))
 }
