@@ -70,7 +70,7 @@ impl Reproduce {
             let plan = DryRun::new(&profile, &jobs, &records)?;
             return match self.json {
                 true => show::json(&plan),
-                false => show::out(format_args!("{}", plan.text()?)),
+                false => show::out(format_args!("{}", plan.text())),
             };
         }
         let sitting = Sitting {

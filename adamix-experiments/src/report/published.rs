@@ -87,6 +87,8 @@ pub struct PublishedRow {
     pub parameters: Option<String>,
     /// The adaptation's exact count when served, head excluded, where the architecture settles it.
     pub count: Option<usize>,
+    /// The count of the sizes that the paper profile gives the row, where the paper prints no size but the count.
+    pub planned: Option<usize>,
     /// The adaptation's exact count in training, head excluded.
     pub trained: Option<usize>,
     /// The numbers; what is absent is not printed or not known.
@@ -140,6 +142,27 @@ impl PublishedTable {
     /// A row by its key.
     pub fn row(&self, key: &str) -> Option<&PublishedRow> {
         self.rows.iter().find(|row| row.key == key)
+    }
+
+    /// Where its numbers are from, in words: the table's source, and that of the rows which have another.
+    pub fn sources(&self) -> String {
+        let known = &Published::get().sources;
+        let mut others: Vec<(&str, Vec<&str>)> = Vec::new();
+        for row in &self.rows {
+            let Some(source) = row.source.as_deref().filter(|s| *s != self.source) else {
+                continue;
+            };
+            match others.iter_mut().find(|(other, _)| *other == source) {
+                Some((_, rows)) => rows.push(&row.label),
+                None => others.push((source, vec![&row.label])),
+            }
+        }
+        let mut text = known[&self.source].clone();
+        for (source, rows) in others {
+            let rows = rows.join("”, “");
+            text += &format!("; but of “{rows}”: {}", known[source]);
+        }
+        text
     }
 
     /// A cell by its row and column.
@@ -200,6 +223,20 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_another_source_is_told_of() {
+        let sources = |name: &str| Published::get().table(name).unwrap().sources();
+        let known = |key: &str| Published::get().sources[key].clone();
+        assert_eq!(sources("table1"), known("figure"));
+        let eight = sources("table8");
+        let (all, rows) = eight.split_once("; but of ").unwrap();
+        assert_eq!(all, known("memory-high"));
+        assert_eq!(
+            rows,
+            format!("“Full fine-tuning”, “AdaMix”: {}", known("figure"))
+        );
+    }
+
+    #[test]
     fn every_average_is_recomputed() {
         let mut checked = 0;
         for table in &Published::get().tables {
@@ -248,6 +285,7 @@ mod tests {
             assert_eq!(cell("table9", "m4", column), adamix);
             assert_eq!(cell("table10", "d16", column), adamix);
             assert_eq!(cell("figure5-roberta", column, "merged"), adamix);
+            assert_eq!(cell("table14-roberta", "adamix", column), adamix);
             let bert = cell("table2", "adamix", column);
             assert_eq!(cell("table12", "d48", column), bert);
             assert_eq!(cell("table14", "adamix", column), bert);
@@ -317,6 +355,12 @@ mod tests {
                 Some(adapters(roberta, 16, (4, 4))),
             ),
             ("table14", "adamix", adapters(bert, 48, (1, 1)), None),
+            (
+                "table14-roberta",
+                "adamix",
+                adapters(roberta, 16, (1, 1)),
+                None,
+            ),
         ];
         for (key, width) in [("d8", 8), ("d16", 16), ("d32", 32)] {
             expected.push(("table10", key, adapters(roberta, width, (1, 1)), None));

@@ -7,7 +7,9 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::profile::{Machine, Size};
-use crate::config::{MeasuredAfter, Pad, RunConfig};
+use super::queue::DRAWS;
+use super::want::Mode;
+use crate::config::{MeasuredAfter, Pad, RunConfig, Search};
 
 /// The shapes of a base model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub struct Shape {
 pub struct Estimate {
     /// Optimiser steps.
     pub steps: usize,
-    /// Floating-point operations, training and evaluation.
+    /// Floating-point operations: training, evaluation in all modes, decoding.
     pub flops: f64,
     /// Bytes at the largest, of a batch of the longest rows allowed: weights, gradients, optimiser, activations.
     pub bytes: f64,
@@ -112,8 +114,14 @@ impl Shape {
     }
 }
 
-/// Estimates a run of `config` on a base of `shape`.
-pub fn estimate(config: &RunConfig, shape: Shape, size: Size, machine: &Machine) -> Estimate {
+/// Estimates a run of `config` on a base of `shape`, whose trained model is measured in `modes` beside its own way.
+pub fn estimate(
+    config: &RunConfig,
+    shape: Shape,
+    size: Size,
+    modes: &[Mode],
+    machine: &Machine,
+) -> Estimate {
     let schedule = &config.schedule;
     let steps = crate::recipe::number_of_steps(schedule, rows(config, size));
     let length = match config.input.pad {
@@ -143,8 +151,9 @@ pub fn estimate(config: &RunConfig, shape: Shape, size: Size, machine: &Machine)
         MeasuredAfter::Each => schedule.epochs,
         MeasuredAfter::Last => 1,
     };
+    let measured = measured + further(config, modes);
     let evaluation = (measured * size.dev) as f64 * forward;
-    let flops = training + evaluation;
+    let flops = training + evaluation + decoding(config, shape, size);
     let trained = if full {
         shape.parameters()
     } else {
@@ -166,6 +175,38 @@ pub fn estimate(config: &RunConfig, shape: Shape, size: Size, machine: &Machine)
         bytes,
         seconds: flops / machine.flops,
     }
+}
+
+/// Passes over the development rows for further modes: one a draw of random routing, one for the first expert, one an
+/// expert for the ensemble.
+fn further(config: &RunConfig, modes: &[Mode]) -> usize {
+    let passes = |mode: &Mode| match mode {
+        Mode::Random => DRAWS as usize,
+        Mode::Fixed => 1,
+        Mode::Ensemble => config.adaptation.experts,
+    };
+    modes.iter().map(passes).sum()
+}
+
+/// Operations of writing the texts of the test split: an input once, taken to be as long as a row, and then a token of
+/// each hypothesis at a time, earlier ones being kept. At most: a text that ends early costs less.
+fn decoding(config: &RunConfig, shape: Shape, size: Size) -> f64 {
+    let generation = &config.generation;
+    if config.corpus().is_none() {
+        return 0.0;
+    }
+    let inputs = match generation.test_inputs {
+        0 => size.test,
+        inputs => inputs.min(size.test),
+    };
+    let hypotheses = match generation.search {
+        Search::Released | Search::HuggingFace => generation.beams,
+        Search::Greedy | Search::Sample => 1,
+    };
+    let tokens = size.tokens + hypotheses * generation.new_tokens;
+    let length = (size.tokens + generation.new_tokens) as f64;
+    let texts = inputs * generation.states.names().len();
+    (texts * tokens) as f64 * shape.forward(length)
 }
 
 fn rows(config: &RunConfig, size: Size) -> usize {
@@ -206,13 +247,68 @@ mod tests {
         let size = Size {
             train: 363_846,
             dev: 40_430,
+            test: 0,
             tokens: 31,
         };
-        let machine = Machine {
+        let shape = Shape::named("bert-base-uncased").unwrap();
+        let found = estimate(&config, shape, size, &[], &machine());
+        assert_eq!(found.steps, 301_358);
+    }
+
+    #[test]
+    fn modes_are_passes_over_the_development_rows() {
+        let size = Size {
+            train: 64,
+            dev: 100,
+            test: 0,
+            tokens: 20,
+        };
+        let shape = Shape::named("roberta-mini").unwrap();
+        let config = RunConfig::default();
+        let flops = |modes: &[Mode]| estimate(&config, shape, size, modes, &machine()).flops;
+        let pass = 100.0 * 20.0 * shape.forward(20.0);
+        // Twenty draws, and the four experts of the default.
+        for (modes, passes) in [
+            (&[Mode::Random][..], 20.0),
+            (&[Mode::Fixed], 1.0),
+            (&[Mode::Ensemble], 4.0),
+            (&Mode::ALL, 25.0),
+        ] {
+            let further = (flops(modes) - flops(&[])) / pass;
+            assert!((further - passes).abs() < 1e-3, "{modes:?}: {further}");
+        }
+    }
+
+    #[test]
+    fn decoding_costs_a_token_of_every_beam_at_a_time() {
+        let size = |test| Size {
+            train: 64,
+            dev: 8,
+            test,
+            tokens: 36,
+        };
+        let shape = Shape::named("gpt2-mini").unwrap();
+        let mut config = RunConfig::default();
+        config.task = "e2e".to_owned();
+        let cost = |config: &RunConfig| {
+            let flops = |test| estimate(config, shape, size(test), &[], &machine()).flops;
+            (flops(630) - flops(0)) / shape.forward(100.0)
+        };
+        let near = |found: f64, expected: f64| (found / expected - 1.0).abs() < 1e-6;
+        // Ten beams of 64 tokens behind 36.
+        assert!(near(cost(&config), 630.0 * 676.0), "{}", cost(&config));
+        config.generation.search = Search::Greedy;
+        config.generation.test_inputs = 100;
+        assert!(near(cost(&config), 100.0 * 100.0), "{}", cost(&config));
+        config.task = "mrpc".to_owned();
+        assert_eq!(cost(&config), 0.0);
+    }
+
+    fn machine() -> Machine {
+        Machine {
             name: String::new(),
             flops: 1e12,
-        };
-        let shape = Shape::named("bert-base-uncased").unwrap();
-        assert_eq!(estimate(&config, shape, size, &machine).steps, 301_358);
+            memory: None,
+        }
     }
 }

@@ -270,10 +270,17 @@ impl Grid {
         let published = Published::get();
         let mut caption = vec![format!(
             "Paper: {}, {}; source of its numbers: {}. {}",
-            table.number, table.title, published.sources[&table.source], table.note
+            table.number,
+            table.title,
+            table.sources(),
+            table.note
         )];
         for slip in published.slips_of(self.published) {
             caption.push(format!("Slip in print: {}", slip.note));
+        }
+        if self.tasks(view.profile).is_empty() {
+            caption.push("Not planned in this profile.".to_owned());
+            return Ok(caption);
         }
         let tasks = self.tasks(view.profile);
         let mut wants = Vec::new();
@@ -372,7 +379,11 @@ impl Exhibit for Grid {
         let tasks = self.tasks(view.profile);
         let columns = columns(self.table(), &tasks);
         let mut lines: Vec<Line> = Vec::new();
-        let ours = self.rows(view.profile)?;
+        // Without a task nothing of ours is planned: no row could ever be filled.
+        let ours = match tasks.is_empty() {
+            true => Vec::new(),
+            false => self.rows(view.profile)?,
+        };
         for row in &self.table().rows {
             lines.push(self.paper_line(row, &columns));
             if let Some(found) = ours.iter().find(|(_, label, _)| label.key == row.key) {

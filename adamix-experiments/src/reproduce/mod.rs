@@ -7,6 +7,8 @@
 
 mod basis;
 mod columns;
+#[cfg(test)]
+mod counts;
 mod dry_run;
 mod estimate;
 mod exhibit;

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use super::methods;
 use super::own_base::OwnBase;
 use super::selector::{Place, Selector};
-use super::settings::{DEFINITION, Settings};
+use super::settings::{DEFINITION, NUMBERED, Settings};
 use crate::config::{self, RunConfig};
 use crate::report::record::Rule;
 
@@ -45,6 +45,9 @@ pub struct Profile {
     /// Exhibits that show the last epoch whatever the others do.
     #[serde(default)]
     pub last: Vec<String>,
+    /// Where these two are from, by the rule's name.
+    #[serde(default)]
+    pub rule_sources: BTreeMap<String, String>,
     /// What time estimates assume.
     pub machine: Machine,
     /// Tasks by exhibit, in the order of their worth; those of the published columns where none are named.
@@ -89,6 +92,8 @@ pub struct Machine {
     pub name: String,
     /// Floating-point operations a second that training reaches.
     pub flops: f64,
+    /// Bytes of memory; a run that needs more is told of.
+    pub memory: Option<f64>,
 }
 
 /// The size of a data set.
@@ -99,6 +104,9 @@ pub struct Size {
     pub train: usize,
     /// Rows measured on.
     pub dev: usize,
+    /// Inputs that texts are generated for; 0 where nothing is generated.
+    #[serde(default)]
+    pub test: usize,
     /// Mean tokens of a row.
     pub tokens: usize,
 }
@@ -186,9 +194,10 @@ impl Profile {
             let value = Value::from(first + seed as i64 - 1);
             settings.table.insert("seed".to_owned(), value);
         } else if first.is_none() {
-            settings
-                .table
-                .insert("seed".to_owned(), Value::from(seed as i64));
+            settings.put(
+                Table::from_iter([("seed".to_owned(), Value::from(seed as i64))]),
+                NUMBERED,
+            )?;
         }
         Ok(settings)
     }
@@ -209,6 +218,12 @@ impl Profile {
             return Rule::Last;
         }
         self.rule
+    }
+
+    /// Where a rule is from.
+    pub fn rule_source(&self, rule: Rule) -> &str {
+        let source = self.rule_sources.get(rule.name());
+        source.map_or("assumed", String::as_str)
     }
 
     /// How many seeds a run has.

@@ -20,7 +20,7 @@ use crate::report::{Gold, Outputs, Record, Records};
 use crate::run::RunFolder;
 
 /// Draws of random routing.
-const DRAWS: u64 = 20;
+pub(super) const DRAWS: u64 = 20;
 
 /// What became of a queue.
 #[derive(Clone, Debug, Default)]

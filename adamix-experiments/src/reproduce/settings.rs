@@ -9,6 +9,12 @@ use toml::{Table, Value};
 /// Where a setting is from if it makes a row what it is.
 pub const DEFINITION: &str = "the row";
 
+/// Where a seed is from that no layer names.
+pub const NUMBERED: &str = "the seed's number";
+
+/// Where a setting is from if nobody named it.
+pub const DEFAULT: &str = "assumed (the program's default)";
+
 /// A run's settings before defaults, each with its source.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {

@@ -28,7 +28,7 @@ impl Exhibit for Ablations {
 
     fn wants(&self, profile: &Profile) -> Result<Vec<Want>> {
         let mut wants = table8::EXHIBIT.wants(profile)?;
-        wants.extend(table14::EXHIBIT.wants(profile)?);
+        wants.extend(table14::Table14.wants(profile)?);
         Ok(wants)
     }
 

@@ -10,7 +10,7 @@ use crate::report::published::Published;
 use crate::reproduce::basis::Basis;
 use crate::reproduce::columns::{Column, columns};
 use crate::reproduce::exhibit::Exhibit;
-use crate::reproduce::grid::decimals;
+use crate::reproduce::grid::{Grid, decimals};
 use crate::reproduce::profile::Profile;
 use crate::reproduce::view::{Reading, View};
 use crate::reproduce::want::{Mode, Want};
@@ -35,17 +35,17 @@ type OfTask<'a> = (Column, Vec<Drawn<'a>>);
 
 impl Figure5 {
     /// The tasks with a draw, each with its runs.
-    fn draws<'a>(&self, view: &View<'a>) -> Result<Vec<OfTask<'a>>> {
-        let tasks = table14::EXHIBIT.tasks(view.profile);
+    fn draws<'a>(view: &View<'a>, grid: &Grid) -> Result<Vec<OfTask<'a>>> {
+        let tasks = grid.tasks(view.profile);
+        let columns = columns(grid.table(), &tasks);
         let mut found = Vec::new();
-        for want in self.wants(view.profile)? {
-            let columns = columns(table14::EXHIBIT.table(), &tasks);
-            let column = columns.into_iter().find(|c| c.task == want.task);
+        for want in grid.wants(view.profile)? {
+            let column = columns.iter().find(|c| c.task == want.task);
             let Some(column) = column else { continue };
             let scale = f64::from(column.scale);
             let mut runs = Vec::new();
             for record in view.records_of(&want)? {
-                let rule = view.rule(&want.exhibit);
+                let rule = view.rule(grid.published);
                 let mode = record.modes.get(Mode::Random.name());
                 let Some(mode) = mode.filter(|mode| mode.state == rule) else {
                     continue;
@@ -62,7 +62,7 @@ impl Figure5 {
                 });
             }
             if !runs.is_empty() {
-                found.push((column, runs));
+                found.push((column.clone(), runs));
             }
         }
         Ok(found)
@@ -79,7 +79,7 @@ impl Exhibit for Figure5 {
     }
 
     fn wants(&self, profile: &Profile) -> Result<Vec<Want>> {
-        let mut wants = table14::EXHIBIT.wants(profile)?;
+        let mut wants = table14::Table14.wants(profile)?;
         for want in &mut wants {
             want.modes = vec![Mode::Random];
         }
@@ -110,8 +110,18 @@ impl Exhibit for Figure5 {
                 });
             }
         }
-        for (column, runs) in self.draws(view)? {
-            let task = column.title;
+        let mut found = Vec::new();
+        let grids = table14::grids(view.profile)?;
+        for grid in &grids {
+            // Where there is one model only, it needs no name.
+            let model = match grids.len() {
+                1 => String::new(),
+                _ => format!(", {}", grid.table().base),
+            };
+            let draws = Self::draws(view, grid)?.into_iter();
+            found.extend(draws.map(|(column, runs)| (format!("{}{model}", column.title), runs)));
+        }
+        for (task, runs) in found {
             for drawn in runs {
                 let (seed, merged) = (drawn.record.seed(), drawn.merged);
                 let mut scores = drawn.scores;
@@ -166,39 +176,47 @@ impl Exhibit for Figure5 {
     }
 
     fn figures(&self, view: &View<'_>) -> Result<Vec<Figure>> {
-        let found = self.draws(view)?;
-        if found.is_empty() {
-            return Ok(Vec::new());
+        let mut figures = Vec::new();
+        for grid in table14::grids(view.profile)? {
+            figures.extend(violins(view, &grid)?);
         }
-        let runs = || found.iter().flat_map(|(_, runs)| runs);
-        let draws = runs().map(|drawn| drawn.scores.len()).max().unwrap_or(0);
-        let basis = Basis::measured(view.profile, runs().map(|drawn| drawn.record));
-        let violin = |drawn: &Drawn<'_>| Violin {
-            name: format!("seed {}", drawn.record.seed()),
-            values: drawn.scores.clone(),
-            mark: drawn.merged,
-        };
-        let violins = Violins {
-            y_title: "score".to_owned(),
-            panels: found
-                .iter()
-                .map(|(column, runs)| Panel {
-                    title: column.title.clone(),
-                    violins: runs.iter().map(violin).collect(),
-                })
-                .collect(),
-            mark: "merged".to_owned(),
-        };
-        let caption = vec![format!(
-            "Ours, {basis}: {draws} random draws a run, one violin a seed, the bar at their mean; {} epoch.",
-            view.rule(table14::EXHIBIT.published).name()
-        )];
-        Ok(vec![plot::figure(
-            &violins,
-            "figure5",
-            "Figure 5, ours",
-            caption,
-            &format!("{basis}; {draws} draws a run"),
-        )?])
+        Ok(figures)
     }
+}
+
+/// The violins of an encoder; none without a draw.
+fn violins(view: &View<'_>, grid: &Grid) -> Result<Option<Figure>> {
+    let found = Figure5::draws(view, grid)?;
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let runs = || found.iter().flat_map(|(_, runs)| runs);
+    let draws = runs().map(|drawn| drawn.scores.len()).max().unwrap_or(0);
+    let basis = Basis::measured(view.profile, runs().map(|drawn| drawn.record));
+    let violin = |drawn: &Drawn<'_>| Violin {
+        name: format!("seed {}", drawn.record.seed()),
+        values: drawn.scores.clone(),
+        mark: drawn.merged,
+    };
+    let violins = Violins {
+        y_title: "score".to_owned(),
+        panels: found
+            .iter()
+            .map(|(column, runs)| Panel {
+                title: column.title.clone(),
+                violins: runs.iter().map(violin).collect(),
+            })
+            .collect(),
+        mark: "merged".to_owned(),
+    };
+    let caption = vec![format!(
+        "Ours, {basis}: {draws} random draws a run, one violin a seed, the bar at their mean; {} epoch.",
+        view.rule(grid.published).name()
+    )];
+    let (name, title) = match grid.published {
+        "table14-roberta" => ("figure5-roberta", "Figure 5, ours, RoBERTa-large"),
+        _ => ("figure5", "Figure 5, ours"),
+    };
+    let note = format!("{basis}; {draws} draws a run");
+    plot::figure(&violins, name, title, caption, &note).map(Some)
 }

@@ -42,7 +42,7 @@ pub fn all() -> Vec<&'static dyn Exhibit> {
         &table10::EXHIBIT,
         &table11::EXHIBIT,
         &table12::EXHIBIT,
-        &table14::EXHIBIT,
+        &table14::Table14,
         &settings::Settings,
         &figure1::Figure1,
         &figure5::Figure5,
