@@ -80,8 +80,16 @@ fn generated(table: &PublishedTable) -> Option<&'static str> {
 /// What the paper's tables call a column or a task; its key where they have none such.
 pub fn heading(key: &str) -> &str {
     let mut columns = Published::get().tables.iter().flat_map(|t| &t.columns);
-    let found = columns.find(|column| column.key == key);
-    found.map_or(key, |column| &column.title)
+    match columns.find(|column| column.key == key) {
+        Some(column) => &column.title,
+        // Tables of generated text have measures as columns.
+        None => match key {
+            "e2e" => "E2E",
+            "webnlg" => "WebNLG",
+            "dart" => "DART",
+            _ => key,
+        },
+    }
 }
 
 /// The columns of a published table, and those of further tasks that the paper does not have.

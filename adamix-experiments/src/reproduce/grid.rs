@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::columns::{Column, columns, tasks};
+use super::columns::{Column, columns, heading, tasks};
 use super::exhibit::Exhibit;
 use super::methods::{self, Row};
 use super::profile::Profile;
@@ -237,7 +237,7 @@ impl Grid {
     }
 
     /// The rows that the records of a task were trained on and measured on.
-    fn sizes(&self, view: &View<'_>, columns: &[Column], tasks: &[String]) -> Result<Vec<String>> {
+    fn sizes(&self, view: &View<'_>, tasks: &[String]) -> Result<Vec<String>> {
         let mut sizes = Vec::new();
         for task in tasks {
             let mut found = None;
@@ -249,13 +249,12 @@ impl Grid {
             let Some(record) = found else {
                 continue;
             };
-            let title = columns.iter().find(|c| c.task == *task);
-            let title = title.map_or(task.as_str(), |c| c.title.as_str());
             let rows = |split: &str| record.rows.get(split).copied();
             let measured = rows("test").or_else(|| rows("dev"));
             if let (Some(train), Some(measured)) = (rows("train"), measured) {
                 sizes.push(format!(
-                    "{title} {} and {}",
+                    "{} {} and {}",
+                    heading(task),
                     grouped(train),
                     grouped(measured)
                 ));
@@ -295,7 +294,7 @@ impl Grid {
             done += view.records_of(want)?.len();
         }
         let columns = columns(table, &tasks);
-        let sizes = self.sizes(view, &columns, &tasks)?;
+        let sizes = self.sizes(view, &tasks)?;
         let rows = match sizes.is_empty() {
             true => String::new(),
             false => format!(" Rows trained on and measured on: {}.", sizes.join(", ")),
