@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn a_profile_without_its_task_has_the_papers_rows_alone() {
-        for (name, planned) in [("smoke", false), ("laptop", false), ("paper", true)] {
+        for (name, planned) in [("smoke", false), ("laptop", true), ("paper", true)] {
             let view = View {
                 profile: &Profile::named(name).unwrap(),
                 records: &Records::default(),
