@@ -288,8 +288,10 @@ mod tests {
             tokens: 36,
         };
         let shape = Shape::named("gpt2-mini").unwrap();
-        let mut config = RunConfig::default();
-        config.task = "e2e".to_owned();
+        let mut config = RunConfig {
+            task: "e2e".to_owned(),
+            ..RunConfig::default()
+        };
         let cost = |config: &RunConfig| {
             let flops = |test| estimate(config, shape, size(test), &[], &machine()).flops;
             (flops(630) - flops(0)) / shape.forward(100.0)

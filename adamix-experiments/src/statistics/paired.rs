@@ -23,8 +23,8 @@ pub struct Comparison {
     pub difference: f64,
     /// Its standard deviation over seeds.
     pub sd: Option<f64>,
-    /// The standard error that the choice of examples leaves in the mean difference however many the seeds
-    /// ([`rows_error`]).
+    /// The standard error that the choice of examples leaves in the mean difference however many the seeds, by the
+    /// bootstrap over examples.
     pub rows_error: Option<f64>,
     /// The bootstrap interval of the difference, over seeds and examples.
     pub interval: Option<Interval>,
