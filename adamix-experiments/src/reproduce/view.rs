@@ -284,3 +284,39 @@ pub fn task_named(name: &str) -> Result<&'static Task> {
     }
     Ok(fewshot::task(name)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::record::{ModeRecord, example};
+
+    #[test]
+    fn the_best_draw_is_that_of_the_measure_of_choice_and_of_the_state_shown() {
+        // Accuracy chooses: the second draw; of equals the first. F1 alone would choose the last.
+        let scores = [(0.7, 0.9), (0.8, 0.6), (0.8, 0.5), (0.6, 0.95)];
+        let draw = |(accuracy, f1): (f64, f64)| DrawRecord {
+            metrics: [("accuracy", accuracy), ("f1", f1)]
+                .map(|(name, value)| (name.to_owned(), Some(value)))
+                .into(),
+            outputs: Outputs::Scores(vec![accuracy, f1]),
+        };
+        let mut record = example("mrpc", 1, &[2.0, -2.0]);
+        let mode = ModeRecord {
+            state: Rule::Last,
+            draws: scores.map(draw).into(),
+        };
+        record.modes.insert("random".to_owned(), mode);
+        let best = Reading::BestOf(Mode::Random);
+        assert_eq!(best.score(&record, Rule::Last, "accuracy"), Some(0.8));
+        assert_eq!(best.score(&record, Rule::Last, "f1"), Some(0.6));
+        let chosen = Outputs::Scores(vec![0.8, 0.6]);
+        assert_eq!(best.outputs(&record, Rule::Last), [&chosen]);
+        let all = Reading::In(Mode::Random);
+        assert_eq!(all.outputs(&record, Rule::Last).len(), 4);
+        let mean = all.score(&record, Rule::Last, "f1").unwrap();
+        assert!((mean - 0.7375).abs() < 1e-12, "{mean}");
+        // Another state than the one that is shown does not count.
+        assert_eq!(best.score(&record, Rule::Best, "f1"), None);
+        assert!(best.outputs(&record, Rule::Best).is_empty());
+    }
+}

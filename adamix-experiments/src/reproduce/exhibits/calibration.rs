@@ -39,12 +39,11 @@ impl<'a> Sure<'a> {
         if !matches!(own, Outputs::LogOdds { .. }) {
             return None;
         }
-        let measured = record.measured_in(Mode::Ensemble.name(), rule);
         let ensemble = Reading::In(Mode::Ensemble).outputs(record, rule);
         Some(Self {
             record,
             merged: rows(own),
-            ensemble: ensemble.first().filter(|_| measured).map(|o| rows(o)),
+            ensemble: ensemble.first().map(|o| rows(o)),
         })
     }
 }
