@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::error::DataError;
 
 /// Largest text or tokenizer file that is read, in bytes (2 GiB). The largest GLUE file is below 0.1 GiB.
-pub const MAX_FILE_BYTES: u64 = 1 << 31;
+const MAX_FILE_BYTES: u64 = 1 << 31;
 
 /// Longest line of a text file, in bytes (1 MiB): a longer one is a broken file, not an example.
-pub const MAX_LINE_BYTES: usize = 1 << 20;
+pub(crate) const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// A content hash of files: BLAKE3 in hexadecimal, as `b3sum` prints it for one file.
 ///
@@ -90,15 +90,19 @@ impl TextFile {
     /// Reads and checks a file whose lines are its rows.
     pub(crate) fn read(path: &Path) -> Result<Self, DataError> {
         let file = Self::read_document(path)?;
-        for (line, content) in file.lines() {
+        file.check_lines()?;
+        Ok(file)
+    }
+
+    /// Refuses a line that is too long to be a row.
+    pub(crate) fn check_lines(&self) -> Result<(), DataError> {
+        for (line, content) in self.lines() {
             if content.len() > MAX_LINE_BYTES {
-                return Err(file.row(
-                    line,
-                    format!("the line is longer than {MAX_LINE_BYTES} bytes"),
-                ));
+                let message = format!("the line is longer than {MAX_LINE_BYTES} bytes");
+                return Err(self.row(line, message));
             }
         }
-        Ok(file)
+        Ok(())
     }
 
     /// Reads a file whose lines mean nothing, such as JSON or XML.

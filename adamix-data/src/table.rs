@@ -241,11 +241,12 @@ impl TableSpec {
             return Err(file.row(line, message));
         }
         let [first, second, label] = places.map(|place| place.map(|at| cells[at].to_owned()));
+        let given = |cell: &String| !(self.lenient && cell.is_empty());
         Ok(RawRow {
             line,
             first: first.unwrap_or_default(),
-            second,
-            label: label.filter(|label| !(self.lenient && label.is_empty())),
+            second: second.filter(given),
+            label: label.filter(given),
         })
     }
 }
@@ -330,6 +331,16 @@ mod tests {
         );
         assert_eq!(rows[1].second.as_deref(), Some("c"));
         assert_eq!(rows[2].second, None);
+        // An empty cell is nothing given, as an absent key is.
+        for (name, content) in [
+            ("in.csv", "sentence1,sentence2,label\na,b,\nc,,\n"),
+            ("in.tsv", "sentence1\tsentence2\tlabel\na\tb\t\nc\t\t\n"),
+        ] {
+            let (_folder, path) = write(name, content.as_bytes());
+            let rows = TableSpec::to_predict(path).load(task).unwrap().examples;
+            let texts: Vec<_> = rows.iter().map(|e| e.second.as_deref()).collect();
+            assert_eq!(texts, [Some("b"), None], "{name}");
+        }
     }
 
     #[test]

@@ -76,11 +76,12 @@ proptest! {
 
     #[test]
     fn texts_to_score(table in hostile(E2E.into()), lines in hostile("a b\nc\n\nd\n".into())) {
-        use adamix_data::metrics::nlg::io::read;
+        use adamix_data::metrics::nlg::{Kind, io::read};
         let folder = folder(&[("refs.csv", &table), ("refs.txt", &lines), ("out.txt", &lines)]);
         for references in ["refs.csv", "refs.txt"] {
             for outputs in ["out.txt", "refs.csv"] {
-                check(read(&folder.path().join(references), &folder.path().join(outputs)), folder.path());
+                let (references, outputs) = (folder.path().join(references), folder.path().join(outputs));
+                check(read(&references, &outputs, Kind::E2e), folder.path());
             }
         }
     }

@@ -14,12 +14,16 @@ fn file(folder: &str, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
     path
 }
 
+fn read(references: &Path, outputs: &Path) -> Result<io::Texts, ScoreError> {
+    io::read(references, outputs, Kind::Bleu)
+}
+
 /// The message for these contents, without the folder's name.
 fn message(test: &str, references: (&str, &[u8]), outputs: (&str, &[u8])) -> String {
     let references = file(test, references.0, references.1);
     let outputs = file(test, outputs.0, outputs.1);
     let folder = format!("{}/", references.parent().expect("a folder").display());
-    let error = io::read(&references, &outputs).expect_err("a wrong file");
+    let error = read(&references, &outputs).expect_err("a wrong file");
     error.to_string().replace(&folder, "")
 }
 
@@ -37,6 +41,15 @@ fn unequal_counts_name_both_files_and_the_line() {
 fn invalid_utf8_names_line_and_byte() {
     let text = message("utf8", ("r.txt", b"a\nb\n"), ("o.txt", b"a\nb \xff c\n"));
     assert_eq!(text, "o.txt line 2: byte 3 of the line is not valid UTF-8");
+}
+
+#[test]
+fn an_endless_line_is_refused() {
+    let long = vec![b'x'; (1 << 20) + 1];
+    let text = message("long", ("r.txt", b"a\n"), ("o.txt", &long));
+    assert!(text.starts_with("o.txt:1: the line is longer"), "{text}");
+    let text = message("long", ("r.txt", &long), ("o.txt", b"a\n"));
+    assert!(text.starts_with("r.txt:1: the line is longer"), "{text}");
 }
 
 #[test]
@@ -68,10 +81,10 @@ fn malformed_tables_name_the_line() {
 #[test]
 fn missing_and_empty_files_are_named() {
     let there = file("missing", "o.txt", "a\n");
-    let error = io::read(Path::new("no-such-file.txt"), &there).expect_err("missing");
+    let error = read(Path::new("no-such-file.txt"), &there).expect_err("missing");
     assert!(error.to_string().contains("no-such-file.txt"), "{error}");
     let empty = file("missing", "e.txt", "");
-    let error = io::read(&empty, &empty).expect_err("nothing to score");
+    let error = read(&empty, &empty).expect_err("nothing to score");
     assert!(error.to_string().contains("e.txt"), "{error}");
 }
 
@@ -83,11 +96,11 @@ fn tables_with_and_without_order_give_the_same_segments() {
         "o.tsv",
         "MR\toutput\r\ny\tC\r\nx\tA, \"quoted\"\r\n",
     );
-    let texts = io::read(&references, &table).expect("valid");
+    let texts = read(&references, &table).expect("valid");
     assert_eq!(texts.references, [vec!["c"], vec!["a", "b", "d"]]);
     assert_eq!(texts.outputs, ["C", "A, \"quoted\""]);
     let lines = file("order", "o.txt", "A\n\n");
-    let texts = io::read(&references, &lines).expect("valid");
+    let texts = read(&references, &lines).expect("valid");
     assert_eq!(texts.references[0], ["a", "b", "d"]);
     assert_eq!(texts.outputs[1], "", "an empty output is an output");
 }
@@ -100,7 +113,7 @@ fn generated_objects_and_lone_carriage_returns_are_outputs() {
         "o.jsonl",
         "{\"text\": \"A\", \"score\": -1}\n{\"text\": \" B\"}\n{\"text\": \"\"}\n",
     );
-    let texts = io::read(&references, &outputs).expect("valid");
+    let texts = read(&references, &outputs).expect("valid");
     assert_eq!(texts.outputs, ["A", "B", ""]);
     assert_eq!(texts.references, [["a"], ["b"], ["c"]]);
     let text = message(
@@ -119,7 +132,7 @@ fn generated_objects_and_lone_carriage_returns_are_outputs() {
 fn an_empty_reference_of_a_table_counts() {
     let references = file("empty", "r.csv", "mr,ref\nname[a],x\nname[a],\n");
     let outputs = file("empty", "o.txt", "x\n");
-    let mut texts = io::read(&references, &outputs).expect("valid");
+    let mut texts = read(&references, &outputs).expect("valid");
     texts.drop_padding();
     assert_eq!(texts.references, [["x", ""]]);
 }
@@ -130,13 +143,55 @@ fn numbered_files_may_leave_lines_empty() {
     file("numbered", "ref1", "c\n\n");
     let outputs = file("numbered", "o", "a\nb\n");
     let prefix = outputs.with_file_name("ref");
-    let mut texts = io::read(&prefix, &outputs).expect("valid");
+    let mut texts = read(&prefix, &outputs).expect("valid");
     assert_eq!(texts.references, [["a", "c"], ["b", ""]]);
     texts.drop_padding();
     assert_eq!(texts.references[1], ["b"]);
-    let scores = score_files(Kind::Bleu, &prefix, &outputs, &Options::default());
-    let signature = scores.expect("valid").signature.expect("a signature");
-    assert!(signature.starts_with("nrefs:var|"), "{signature}");
+}
+
+#[test]
+fn empty_lines_of_numbered_files_count_where_the_programs_count_them() {
+    file(
+        "padding",
+        "ref0",
+        "The cat sat on the mat .\nA dog barks at the tall old gate .\n",
+    );
+    file("padding", "ref1", "A cat sits there .\n\n");
+    let outputs = file("padding", "o", "The cat sat on a mat .\nA dog .\n");
+    let prefix = outputs.with_file_name("ref");
+    // multi-bleu-detok.perl prints 46.53; the others are of sacreBLEU 2.6.0.
+    for (kind, expected) in [
+        (Kind::MultiBleuDetok, 46.53024295510499),
+        (Kind::Bleu, 46.53024295510499),
+        (Kind::Ter, 38.095238095238095),
+        (Kind::Chrf, 37.99139037330451),
+    ] {
+        let scores = score_files(kind, &prefix, &outputs, &Options::default()).expect("valid");
+        let found = scores.scores[0].value.expect("a score");
+        assert!((found - expected).abs() < 1e-9, "{kind:?}: {found}");
+        let signature = scores.signature.unwrap_or("nrefs:2|".to_owned());
+        assert!(signature.starts_with("nrefs:2|"), "{signature}");
+    }
+}
+
+#[test]
+fn the_last_line_of_numbered_files_may_be_empty() {
+    file("last", "ref0", "a\nb\nc\n");
+    file("last", "ref1", "d\ne\n");
+    let outputs = file("last", "o", "A\nB\n");
+    let prefix = outputs.with_file_name("ref");
+    let texts = read(&prefix, &outputs).expect("valid");
+    assert_eq!(texts.references[2], ["c", ""]);
+    assert_eq!(texts.outputs, ["A", "B", ""]);
+    let note = texts.note.expect("a note");
+    assert!(note.contains("its last output is the empty one"), "{note}");
+    // Without a line break at its end a file has no line behind it.
+    let cut = file("last", "cut", "A\nB");
+    let error = read(&prefix, &cut).expect_err("two outputs");
+    assert!(error.to_string().contains("has 2 outputs"), "{error}");
+    file("last", "ref1", "d\ne");
+    let error = read(&prefix, &outputs).expect_err("two references");
+    assert!(error.to_string().contains("the file ends here"), "{error}");
 }
 
 #[test]
@@ -144,7 +199,7 @@ fn a_data_sets_own_file_holds_references() {
     let outputs = file("corpus", "o.txt", "A\nB\n");
     let of = |name: &str, contents: &str| {
         let references = file("corpus", name, contents);
-        io::read(&references, &outputs).expect("valid").references
+        read(&references, &outputs).expect("valid").references
     };
     let expected = [vec!["a", "b"], vec!["c"]];
     assert_eq!(
@@ -160,10 +215,56 @@ fn a_data_sets_own_file_holds_references() {
     // In the order of outputs that name their inputs.
     let table = file("corpus", "o.tsv", "MR\toutput\nname[Y]\tB\nname[X]\tA\n");
     let references = file("corpus", "s.txt", "name : X||a\nname : X||b\nname : Y||c\n");
-    let texts = io::read(&references, &table).expect("valid");
+    let texts = read(&references, &table).expect("valid");
     assert_eq!(texts.references, [vec!["c"], vec!["a", "b"]]);
     let text = message("broken", ("r.json", b"[\n{}]"), ("o.txt", b"a\n"));
     assert!(text.starts_with("r.json:2: "), "{text}");
+}
+
+#[test]
+fn outputs_may_come_entry_by_entry() {
+    let entry = |relation: &str, text: &str| {
+        format!(
+            r#"{{"tripleset": [["x", "{relation}", "z"]], "annotations": [{{"text": "{text}1"}}, {{"text": "{text}2"}}]}}"#
+        )
+    };
+    let entries = [entry("y", "a"), entry("w", "b"), entry("Y", "c")];
+    let dart = file("entries", "r.json", format!("[{}]", entries.join(",")));
+    let table = file(
+        "entries",
+        "r.csv",
+        "mr,ref\nx,a1\nx,a2\nw,b1\nw,b2\nx,c1\nx,c2\n",
+    );
+    let two = file("entries", "two", "A\nB\n");
+    let three = file("entries", "three", "A\nB\nC\n");
+    for references in [dart, table] {
+        let of = |outputs: &Path| read(&references, outputs).expect("valid").references;
+        assert_eq!(of(&two), [vec!["a1", "a2", "c1", "c2"], vec!["b1", "b2"]]);
+        assert_eq!(of(&three), [["a1", "a2"], ["b1", "b2"], ["c1", "c2"]]);
+    }
+}
+
+#[test]
+fn marks_of_another_layout_do_not_make_it() {
+    let references = file("marks", "r.txt", "a || b\na || c : d\n");
+    let outputs = file("marks", "o.txt", "A\nB\n");
+    let texts = read(&references, &outputs).expect("valid");
+    assert_eq!(texts.references, [["a || b"], ["a || c : d"]]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn references_may_come_through_a_pipe() {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    let outputs = file("pipe", "o.txt", "A\n");
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let lines = b"name : X||a\nname : X||b\n";
+    writer.write_all(lines).expect("room in the pipe");
+    drop(writer);
+    let references = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
+    let texts = read(&references, &outputs).expect("valid");
+    assert_eq!(texts.references, [["a", "b"]]);
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn dart_lowers_relations() {
 #[test]
 fn broken_files_are_named_with_the_line() {
     let (e2e, webnlg, dart) = (Corpus::E2e, Corpus::Webnlg, Corpus::Dart);
-    let cases: [(Corpus, &str, &[u8], &str); 22] = [
+    let cases: [(Corpus, &str, &[u8], &str); 25] = [
         (
             e2e,
             "a.csv",
@@ -225,8 +225,26 @@ fn broken_files_are_named_with_the_line() {
         (
             webnlg,
             "a.json",
-            b"{\"entries\": [{\"1\": {\"category\": \"x\", \"modifiedtripleset\": [], \"lexicalisations\": [\n{\"lex\": \"\"}]}}]}",
+            b"{\"entries\": [{\"1\": {\"category\": \"x\", \"modifiedtripleset\": [{\"subject\": \"a\", \"property\": \"b\", \"object\": \"c\"}], \"lexicalisations\": [\n{\"lex\": \"\"}]}}]}",
             "a.json:2: column 11: the text is empty",
+        ),
+        (
+            webnlg,
+            "a.xml",
+            b"<b>\n<entry category='x'><mtriple>a | b | c</mtriple>\n<lex/></entry></b>",
+            "a.xml:3: the text of a <lex> is empty",
+        ),
+        (
+            webnlg,
+            "a.xml",
+            b"<b>\n<entry category='x'>\n<mtriple/></entry></b>",
+            "a.xml:3: `` is not `subject | property | object`",
+        ),
+        (
+            webnlg,
+            "a.xml",
+            b"<b>\n<entry category='x'/></b>",
+            "a.xml:2: an <entry> without <mtriple>",
         ),
         (webnlg, "a.xml", b"<b></b>", "a.xml: the file has no rows"),
         (
@@ -246,5 +264,28 @@ fn broken_files_are_named_with_the_line() {
         let found = error(corpus, name, content);
         assert!(found.starts_with(expected), "{found}\n  wanted {expected}");
         assert!(!found.contains('\n'), "{found}");
+    }
+}
+
+#[test]
+fn an_entry_has_triples_and_a_number_of_its_own() {
+    let whole = r#"{"category": "x", "modifiedtripleset": [{"subject": "a", "property": "b", "object": "c"}]}"#;
+    let twice = format!("{{\"entries\": [\n{{\"1\": {whole}, \"1\": {whole}}}]}}");
+    for (corpus, content, expected) in [
+        (
+            Corpus::Dart,
+            "[\n{\"tripleset\": [], \"annotations\": [{\"text\": \"x\"}]}]",
+            "an entry without triples; take it out",
+        ),
+        (
+            Corpus::Webnlg,
+            "{\"entries\": [\n{\"1\": {\"category\": \"x\", \"modifiedtripleset\": []}}]}",
+            "an entry without triples; take it out",
+        ),
+        (Corpus::Webnlg, twice.as_str(), "entry `1` is there twice"),
+    ] {
+        let found = error(corpus, "a.json", content.as_bytes());
+        assert!(found.starts_with("a.json:2: column "), "{found}");
+        assert!(found.contains(expected), "{found}");
     }
 }

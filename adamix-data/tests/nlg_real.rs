@@ -2,6 +2,7 @@
 
 mod shared;
 
+use adamix_data::metrics::nlg::{Kind, io};
 use adamix_data::nlg::{Completion, Corpus, Pair, Part, e2e, encode, group, prompts, text_of};
 use adamix_data::{Split, Tokenizer};
 
@@ -94,6 +95,21 @@ fn dart_has_its_published_sizes() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("dart-*-train.json"), "{error}");
+}
+
+/// By the official test file's entries, or by the distinct inputs that the released code decodes.
+#[test]
+fn outputs_of_dart_are_as_many_as_its_entries_or_inputs() {
+    let Some(references) = shared::path("data/dart/dart-v1.1.1-full-test.from-xml.json") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let outputs = folder.path().join("outputs.txt");
+    for count in [5_097, 4_159] {
+        std::fs::write(&outputs, "A text.\n".repeat(count)).unwrap();
+        let texts = io::read(&references, &outputs, Kind::Dart).unwrap();
+        assert_eq!(texts.references.len(), count);
+    }
 }
 
 /// Counted with Python's tokenizer: the longest context, the mean length, texts that 64 new tokens cannot hold.

@@ -150,13 +150,38 @@ fn mteval_in_both_variants() {
     }
 }
 
+/// The line that `multi-bleu-detok.perl` prints.
+fn moses_line(counts: &bleu::Counts) -> String {
+    if counts.reference == 0.0 {
+        return "BLEU = 0, 0/0/0/0 (BP=0, ratio=0, hyp_len=0, ref_len=0)".to_owned();
+    }
+    let precision = |n: usize| 100.0 * counts.matches[n] / counts.totals[n].max(1.0);
+    let brevity = if counts.length < counts.reference {
+        (1.0 - counts.reference / counts.length).exp()
+    } else {
+        1.0
+    };
+    format!(
+        "BLEU = {:.2}, {:.1}/{:.1}/{:.1}/{:.1} (BP={:.3}, ratio={:.3}, hyp_len={}, ref_len={})",
+        moses::score(counts),
+        precision(0),
+        precision(1),
+        precision(2),
+        precision(3),
+        brevity,
+        counts.length / counts.reference,
+        counts.length,
+        counts.reference
+    )
+}
+
 #[test]
 fn moses_and_nltk() {
     let rules = WordRules::new();
     for (i, case) in cases().iter().enumerate() {
         let counts = moses::count(&case.references, &case.outputs);
         let total: bleu::Counts = counts.iter().sum();
-        assert_eq!(moses::report(&total), case.moses, "case {i}");
+        assert_eq!(moses_line(&total), case.moses, "case {i}");
         let counts = nltk::count(&case.references, &case.outputs);
         let score = nltk::score(&counts.iter().sum());
         assert!(

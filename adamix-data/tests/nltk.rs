@@ -1,6 +1,7 @@
 //! Sentences and words against NLTK 3.5, with a small model in NLTK's own files.
 
 use adamix_data::metrics::nlg::nltk::{ModelError, Punkt, Tokenizer};
+use adamix_data::metrics::nlg::{Kind, Options, score};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,14 +47,20 @@ impl Model {
     }
 }
 
-#[test]
-fn sentences_and_words_are_nltks() {
+/// What was recorded, and a folder with the model.
+fn recorded() -> (Recorded, tempfile::TempDir) {
     let recorded = include_str!("fixtures/nltk_recorded.json");
     let recorded: Recorded = serde_json::from_str(recorded).expect("the fixture is valid");
     let folder = tempfile::tempdir().expect("a folder");
     let english = folder.path().join("punkt_tab/english");
     fs::create_dir_all(&english).expect("a folder");
     recorded.model.write(&english);
+    (recorded, folder)
+}
+
+#[test]
+fn sentences_and_words_are_nltks() {
+    let (recorded, folder) = recorded();
     let open = || Punkt::open(Some(folder.path())).expect("the model");
     let (punkt, tokenizer) = (open(), Tokenizer::new(Some(open())));
     let mut several = 0;
@@ -68,6 +75,21 @@ fn sentences_and_words_are_nltks() {
         several += usize::from(sentences.len() > 1);
     }
     assert!(several > 100, "{several} texts of several sentences");
+}
+
+/// NLTK 3.5 ends a sentence at the full stop of both texts, so that their words are the same.
+#[test]
+fn a_mark_before_a_mark_asks_for_the_model() {
+    let (_, folder) = recorded();
+    let options = Options {
+        punkt: Some(folder.path().to_owned()),
+        meteor: Some(folder.path().join("nothing")),
+        ..Options::default()
+    };
+    let references = [vec!["The club (founded 1903.), is big".to_owned()]];
+    let outputs = ["The club (founded 1903 .), is big".to_owned()];
+    let scores = score(Kind::Webnlg, &references, &outputs, &options).expect("texts are fine");
+    assert_eq!(scores.get("TER"), Some(0.0));
 }
 
 #[test]

@@ -188,7 +188,13 @@ fn a_stop_while_texts_are_decoded_costs_no_training() {
     finish(&fixture.config(), &whole);
     let out = fixture.path("stopped");
     let mut command = train(&fixture.config(), &out);
-    command.args(["--set", "checkpoint.steps=0"]);
+    // Even where nothing else is to be saved.
+    command.args([
+        "--set",
+        "checkpoint.steps=0",
+        "--set",
+        "checkpoint.minutes=0",
+    ]);
     command
         .env("ADAMIX_FAULT", "decode=term")
         .stderr(Stdio::piped());

@@ -380,6 +380,32 @@ fn a_head_that_is_not_in_the_file_is_told() {
 }
 
 #[test]
+fn an_adapter_answers_its_own_task_alone() {
+    let fixture = Fixture::new();
+    let out = fixture.path("run");
+    train(&fixture, &out, &[]);
+    let mut command = adamix();
+    command.arg("predict").arg("--model").arg(fixture.model());
+    command.arg("--run").arg(&out).args(["--task", "mnli"]);
+    command.arg("--input").arg(fixture.data().join("dev.tsv"));
+    let error = refused(command.arg("--output").arg(fixture.path("p.jsonl")));
+    assert!(
+        error.contains("`mnli`") && error.contains("another task"),
+        "{error}"
+    );
+}
+
+#[test]
+fn more_layers_than_there_are_cannot_be_adapted() {
+    let fixture = Fixture::new();
+    let mut command = adamix();
+    command.args(["train", "--config"]).arg(fixture.config());
+    command.args(["--set", "adaptation.layers=99", "--out"]);
+    let error = refused(command.arg(fixture.path("run")));
+    assert!(error.contains("`adaptation.layers` is 99"), "{error}");
+}
+
+#[test]
 fn an_adapter_is_refused_on_another_base() {
     let fixture = Fixture::new();
     let out = fixture.path("run");

@@ -4,12 +4,13 @@ mod shared;
 
 use std::path::{Path, PathBuf};
 
+use adamix_core::parameter;
 use adamix_keys::Key;
 use adamix_models::gpt2::generate::{
-    EarlyStopping, Greedy, HuggingFaceBeam, ReleasedBeam, Sample, once_each,
+    EarlyStopping, GenerateError, Greedy, HuggingFaceBeam, ReleasedBeam, Sample, once_each,
 };
 use adamix_models::gpt2::{Gpt2, Gpt2Config};
-use adamix_models::hub::Weights;
+use adamix_models::hub::{Source, Weights};
 use burn::tensor::Device;
 use serde_json::Value;
 
@@ -184,6 +185,55 @@ fn recorded_beam_searches_of_transformers_agree() {
                 "{} in {case}",
                 found.score
             );
+        }
+    }
+}
+
+#[test]
+fn a_weight_that_is_no_number_ends_every_search() {
+    let source = Source::random(Key::new(1), &Device::flex());
+    let sound = Gpt2::build(&Gpt2Config::new(40, 64, 16, 2, 2), &source).unwrap();
+    // In the first all logits are no numbers; in the second that of one token, which no prompt has.
+    for name in ["transformer.ln_f.bias", "transformer.wte.weight"] {
+        let mut values = parameter::export(&sound, |info| info.name == name);
+        values.get_mut(name).unwrap().values[0] = f32::NAN;
+        let model = parameter::assign(sound.clone(), values).unwrap();
+        let prompts: [&[u32]; 2] = [&[1, 2], &[3, 4]];
+        let (new_tokens, end) = (4, Vec::new());
+        let greedy = Greedy {
+            new_tokens,
+            end: end.clone(),
+        };
+        let sample = Sample {
+            temperature: 1.0,
+            top_k: Some(5),
+            top_p: 0.9,
+            new_tokens,
+            end: end.clone(),
+        };
+        let released = ReleasedBeam {
+            beams: 2,
+            length_penalty: 0.8,
+            no_repeat_ngram: 4,
+            new_tokens,
+            end: end.clone(),
+        };
+        let hugging_face = HuggingFaceBeam {
+            beams: 2,
+            length_penalty: 0.8,
+            no_repeat_ngram: 4,
+            new_tokens,
+            end,
+            early_stopping: EarlyStopping::Heuristic,
+        };
+        for found in [
+            greedy.search(&model, &prompts),
+            sample.search(&model, &prompts, &[0, 1], Key::new(2)),
+            released.search(&model, &prompts),
+            hugging_face.search(&model, &prompts),
+        ] {
+            let is_told = matches!(found, Err(GenerateError::NotFinite { .. }));
+            assert!(is_told, "{name}: {found:?}");
         }
     }
 }

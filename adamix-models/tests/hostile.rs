@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use adamix_core::adaptation::{AdaptationConfig, BottleneckConfig};
-use adamix_core::parameter::HostTensor;
-use adamix_models::encoder::EncoderConfig;
+use adamix_core::parameter::{self, HostTensor};
+use adamix_keys::Key;
+use adamix_models::encoder::{EncoderConfig, Pooling, SequenceClassifierConfig};
 use adamix_models::gpt2::Gpt2Config;
 use adamix_models::hub::adapter::{self, AdapterConfig};
 use adamix_models::hub::peft::{self, PeftFolder};
-use adamix_models::hub::{HubError, Weights, loralib, write};
-use adamix_models::site::Attachment;
+use adamix_models::hub::{HubError, Layout, Source, StoredAdapter, Weights, loralib, write};
+use adamix_models::site::{Adaptable, Attachment};
+use burn::tensor::Device;
 use damage::hostile;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -143,8 +145,10 @@ proptest! {
         std::fs::write(folder.path().join(adapter::CONFIG), config).unwrap();
         std::fs::write(folder.path().join(adapter::TENSORS), tensors).unwrap();
         check(adapter::load(folder.path()), folder.path());
+        check(StoredAdapter::open(folder.path(), "bert", None), folder.path());
         std::fs::write(folder.path().join(adapter::TENSORS), safetensors()).unwrap();
         check(adapter::load(folder.path()), folder.path());
+        check(StoredAdapter::open(folder.path(), "bert", None), folder.path());
     }
 
     #[test]
@@ -152,18 +156,25 @@ proptest! {
         config in hostile(PEFT.into()),
         tensors in hostile(peft_tensors()),
         loralib_file in hostile(LORALIB.to_vec()),
+        own in hostile(serde_json::to_vec_pretty(&adapter_config()).unwrap()),
     ) {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join(peft::CONFIG), config).unwrap();
         std::fs::write(folder.path().join(peft::TENSORS), peft_tensors()).unwrap();
         check(PeftFolder::open(folder.path(), "bert"), folder.path());
+        check(StoredAdapter::open(folder.path(), "bert", None), folder.path());
         std::fs::write(folder.path().join(peft::CONFIG), PEFT).unwrap();
         PeftFolder::open(folder.path(), "bert").unwrap();
         std::fs::write(folder.path().join(peft::TENSORS), tensors).unwrap();
         check(PeftFolder::open(folder.path(), "bert"), folder.path());
+        check(StoredAdapter::open(folder.path(), "bert", None), folder.path());
+        // What this program says of an adapter may stand beside it.
+        std::fs::write(folder.path().join(adapter::CONFIG), own).unwrap();
+        check(StoredAdapter::open(folder.path(), "bert", None), folder.path());
         let file = folder.path().join("lora.bin");
         std::fs::write(&file, loralib_file).unwrap();
         check(loralib::open(&file, "roberta", 8.0), folder.path());
+        check(StoredAdapter::open(&file, "roberta", Some(8.0)), folder.path());
     }
 
     #[test]
@@ -275,11 +286,75 @@ fn an_adapter_cannot_ask_for_more_than_it_holds() {
                 ..adapter_config()
             },
         ),
+        (
+            "attachments",
+            AdapterConfig {
+                attachments: [shape(2, 1), shape(2, 0)].concat(),
+                ..adapter_config()
+            },
+        ),
     ] {
         adapter::save(folder.path(), &config, &tensors()).unwrap();
-        let error = adapter::load(folder.path()).unwrap_err().to_string();
-        assert!(error.contains(&format!("`{key}`")), "{error}");
+        for error in [
+            adapter::load(folder.path()).unwrap_err(),
+            StoredAdapter::open(folder.path(), "bert", None).unwrap_err(),
+        ] {
+            let error = error.to_string();
+            assert!(error.contains(&format!("`{key}`")), "{error}");
+        }
     }
+}
+
+#[test]
+fn an_adapter_in_the_shape_of_peft_cannot_either() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join(peft::CONFIG), PEFT).unwrap();
+    std::fs::write(folder.path().join(peft::TENSORS), peft_tensors()).unwrap();
+    let open = |outputs| {
+        let config = AdapterConfig {
+            outputs,
+            ..adapter_config()
+        };
+        let json = serde_json::to_vec(&config).unwrap();
+        std::fs::write(folder.path().join(adapter::CONFIG), json).unwrap();
+        StoredAdapter::open(folder.path(), "bert", None)
+    };
+    open(2).unwrap();
+    for outputs in [0, 1 << 40] {
+        let error = open(outputs).unwrap_err().to_string();
+        assert!(error.contains("`outputs`"), "{error}");
+    }
+}
+
+/// A bottleneck that is no wider than the file has values, at a place whose width the file does not tell.
+#[test]
+fn an_adapter_cannot_ask_a_model_for_more_than_it_holds() {
+    let (folder, device) = (TempDir::new().unwrap(), Device::flex());
+    std::fs::write(folder.path().join("config.json"), BERT).unwrap();
+    let config = SequenceClassifierConfig {
+        encoder: EncoderConfig::from_folder(folder.path()).unwrap(),
+        outputs: 2,
+        pooling: Pooling::Pooler,
+    };
+    let model = config.build_all(&Source::zeros(&device)).unwrap();
+    let attachment = |bottleneck| {
+        let config = BottleneckConfig::new(bottleneck).with_experts(1);
+        Attachment::new(AdaptationConfig::Bottleneck(config)).at(["layer.0.output"])
+    };
+    let fitting = (model.clone()).attach(&[attachment(100)], 0, Key::new(0), &device);
+    let held = parameter::export(&fitting.unwrap(), |info| info.name.contains(".adamix."));
+    let onto = |bottleneck| {
+        let about = AdapterConfig {
+            attachments: vec![attachment(bottleneck)],
+            ..adapter_config()
+        };
+        adapter::save(folder.path(), &about, &held).unwrap();
+        let stored = StoredAdapter::open(folder.path(), "bert", None).unwrap();
+        stored.onto(model.clone(), Layout::OutIn, &device)
+    };
+    onto(100).unwrap();
+    let error = onto(800).unwrap_err().to_string();
+    assert!(error.contains("`attachments` is of size 6400"), "{error}");
 }
 
 /// A ZIP archive of one member that is not compressed.

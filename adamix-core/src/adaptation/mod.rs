@@ -64,6 +64,27 @@ impl AdaptationConfig {
         }
     }
 
+    /// How many weights its banks have at a place that takes `[input, output]` wide vectors: what it asks memory for, told
+    /// before it does.
+    pub fn weights(&self, [input, output]: [usize; 2]) -> usize {
+        let bank = |experts: usize, rows: usize, columns: usize| {
+            experts.saturating_mul(rows).saturating_mul(columns)
+        };
+        let pair = |(down, up): (usize, usize), inner: usize, input: usize| {
+            bank(down, input, inner).saturating_add(bank(up, inner, output))
+        };
+        match self {
+            Self::Bottleneck(config) => pair(config.counts(), config.bottleneck, output),
+            Self::LowRank(config) => pair(config.counts(), config.rank, input),
+            Self::Scale(config) => match config.side {
+                ScaledSide::Input => bank(config.experts, 1, input),
+                ScaledSide::Output => bank(config.experts, 1, output),
+            },
+            Self::Prefix(config) => bank(config.experts, config.length, output).saturating_mul(2),
+            Self::VirtualTokens(config) => bank(config.experts, config.length, output),
+        }
+    }
+
     /// A fresh trainable adaptation of a place that takes `[input, output]` wide vectors.
     pub fn init(&self, [input, output]: [usize; 2], key: Key, device: &Device) -> Adaptation {
         match self {

@@ -238,6 +238,28 @@ fn the_shape_comes_back_from_the_module_and_from_a_file() {
 }
 
 #[test]
+fn weights_are_counted_before_there_are_any() {
+    let device = Device::flex();
+    for shape in every_shape() {
+        let module = shape.init([5, 7], Key::new(1), &device);
+        let is_in_bank = |info: &ParameterInfo| {
+            // `<bank>.<expert>.weight`
+            let mut segments = info.name.split('.').skip(1);
+            segments.next().is_some_and(|s| s.parse::<usize>().is_ok())
+                && segments.next() == Some("weight")
+        };
+        let infos = parameter::parameters(&module).into_iter();
+        let count: usize = infos.filter(is_in_bank).map(|info| info.count()).sum();
+        assert_eq!(shape.weights([5, 7]), count, "{shape:?}");
+    }
+    let vast = BottleneckConfig::new(usize::MAX);
+    assert_eq!(
+        AdaptationConfig::Bottleneck(vast).weights([5, 7]),
+        usize::MAX
+    );
+}
+
+#[test]
 fn a_table_is_read_as_it_stands() {
     let device = Device::flex();
     let tokens = VirtualTokensConfig::new(3)

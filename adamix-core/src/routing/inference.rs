@@ -70,11 +70,14 @@ impl Inference {
         draws: usize,
         root: Key,
     ) -> Vec<RoutedPath> {
+        // A shared side meets every expert of the other: there is nothing to keep together.
+        let has_pairs = |site: &Site| site.down > 1 && site.up > 1;
+        let is_tied = policy.is_tied() && sites.iter().any(has_pairs);
         match self {
             Self::Merged | Self::Fixed => vec![RoutedPath::through(0)],
             Self::Routed => vec![RoutedPath::new(policy.clone(), root, 0)],
             Self::Random => {
-                let draws: Arc<dyn RoutingPolicy> = match policy.is_tied() {
+                let draws: Arc<dyn RoutingPolicy> = match is_tied {
                     true => Arc::new(TiedPerExample),
                     false => Arc::new(StochasticPerExample {}),
                 };
@@ -85,7 +88,7 @@ impl Inference {
                 (0..experts.unwrap_or(1)).map(RoutedPath::through).collect()
             }
             Self::RandomEnsemble | Self::MonteCarlo => {
-                let random: Arc<dyn RoutingPolicy> = match policy.is_tied() {
+                let random: Arc<dyn RoutingPolicy> = match is_tied {
                     true => Arc::new(StochasticTied {}),
                     false => Arc::new(Stochastic {}),
                 };

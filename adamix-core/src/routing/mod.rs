@@ -65,7 +65,8 @@ pub trait RoutingPolicy: Send + Sync + core::fmt::Debug {
         Vec::new()
     }
 
-    /// Whether down `i` only ever meets up `i`; random inference then keeps them together.
+    /// Whether down `i` only ever meets up `i` where both sides have as many; random inference then keeps them together.
+    /// Weights on outputs are such a policy, weights on parameters are not.
     fn is_tied(&self) -> bool {
         false
     }

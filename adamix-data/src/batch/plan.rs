@@ -16,8 +16,6 @@ pub enum Order {
         /// Batches a window.
         window: usize,
     },
-    /// File order.
-    Sequential,
 }
 
 /// The batches of one epoch, as indices into `lengths` (tokens of each example).
@@ -28,10 +26,6 @@ pub fn plan_epoch(lengths: &[u32], batch_size: usize, order: Order, key: Key) ->
     let size = batch_size.max(1);
     let permuted = || key.purpose("examples").permutation(lengths.len());
     match order {
-        Order::Sequential => {
-            let all: Vec<u32> = (0..lengths.len() as u32).collect();
-            cut(&all, size)
-        }
         Order::Shuffled => cut(&permuted(), size),
         Order::Bucketed { window } => {
             let mut examples = permuted();
@@ -77,7 +71,6 @@ mod tests {
     fn any_order() -> impl Strategy<Value = Order> {
         prop_oneof![
             Just(Order::Shuffled),
-            Just(Order::Sequential),
             (0usize..7).prop_map(|window| Order::Bucketed { window }),
         ]
     }

@@ -1,16 +1,16 @@
 //! DART 1.1.1: triples with annotated texts, from several sources.
 
-use std::path::Path;
-
 use serde::Deserialize;
 
 use super::triple::{Triple, linearise};
 use super::{Pair, json};
 use crate::error::DataError;
+use crate::source::TextFile;
 use crate::split::Split;
 
 #[derive(Deserialize)]
 struct Entry {
+    #[serde(deserialize_with = "json::triples")]
     tripleset: Vec<Triple>,
     #[serde(default)]
     annotations: Vec<Annotation>,
@@ -37,31 +37,35 @@ pub(super) fn find(names: &[String], split: Split) -> (Vec<String>, String) {
     (found.into_iter().collect(), looked)
 }
 
-/// Every annotation with a text is a pair; relations are lower-cased, as in the released code.
-pub(super) fn read(path: &Path) -> Result<Vec<Pair>, DataError> {
+/// Pairs of one file, entry by entry.
+pub(super) fn parse(file: &TextFile) -> Result<Vec<Vec<Pair>>, DataError> {
     let expected = "a list of objects with `tripleset` ([subject, relation, object], ...) and `annotations` ({text})";
-    let entries: Vec<Entry> = json::read(path, expected)?;
-    let mut pairs = Vec::new();
-    for mut entry in entries {
-        for triple in &mut entry.tripleset {
+    let entries: Vec<Entry> = json::parse(file, expected)?;
+    Ok(entries.into_iter().map(Entry::pairs).collect())
+}
+
+impl Entry {
+    /// Every annotation with a text is a pair; relations are lower-cased, as in the released code.
+    fn pairs(mut self) -> Vec<Pair> {
+        for triple in &mut self.tripleset {
             triple[1] = triple[1].to_lowercase();
         }
-        let context = linearise(&entry.tripleset);
-        let texts: Vec<Option<String>> = match entry.annotations.is_empty() {
+        let context = linearise(&self.tripleset);
+        let texts: Vec<Option<String>> = match self.annotations.is_empty() {
             true => vec![None],
-            false => entry
+            false => self
                 .annotations
                 .into_iter()
                 .map(|annotation| annotation.text)
                 .filter(|text| text.as_ref().is_some_and(|text| !text.trim().is_empty()))
                 .collect(),
         };
-        pairs.extend(texts.into_iter().map(|text| Pair {
+        let pair = |text| Pair {
             id: 0,
             context: context.clone(),
             text,
             seen: None,
-        }));
+        };
+        texts.into_iter().map(pair).collect()
     }
-    Ok(pairs)
 }

@@ -4,8 +4,6 @@
 //! [`meaning_representation`]). The texts of the second layout went through a word tokenizer, which nothing
 //! defines; they are taken as they are in either.
 
-use std::path::Path;
-
 use super::Pair;
 use crate::delimited::{self, Record};
 use crate::error::DataError;
@@ -35,9 +33,10 @@ pub(super) fn find(names: &[String], split: Split) -> (Vec<String>, String) {
 }
 
 /// Pairs of one file, whose name and first line tell the layout.
-pub(super) fn read(path: &Path) -> Result<Vec<Pair>, DataError> {
-    let file = TextFile::read(path)?;
-    let named = path
+pub(super) fn parse(file: &TextFile) -> Result<Vec<Pair>, DataError> {
+    file.check_lines()?;
+    let named = file
+        .path
         .extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("csv"));
     let header = file.lines().next().is_some_and(|(_, line)| {
@@ -45,9 +44,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<Pair>, DataError> {
         first.trim_matches('"').eq_ignore_ascii_case("mr")
     });
     if named || header {
-        csv(&file)
+        csv(file)
     } else {
-        lines(&file)
+        lines(file)
     }
 }
 

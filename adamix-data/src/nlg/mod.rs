@@ -13,7 +13,6 @@ mod triple;
 mod webnlg;
 
 pub use encode::{Batch, Completion, collate, encode, prompts, text_of};
-pub use webnlg::SEEN_CATEGORIES;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +20,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::source::io;
+use crate::source::{TextFile, combine, io};
 use crate::split::Split;
 
 /// An input with one of the texts that people wrote for it.
@@ -115,8 +114,7 @@ pub enum Corpus {
 }
 
 impl Corpus {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::E2e, Self::Webnlg, Self::Dart];
+    const ALL: [Self; 3] = [Self::E2e, Self::Webnlg, Self::Dart];
 
     /// The name used in configuration and records.
     pub fn name(self) -> &'static str {
@@ -161,25 +159,35 @@ impl Corpus {
     /// What is wrong with a file, by line; [`DataError::Empty`] for one without any pair.
     pub fn read(self, files: &[PathBuf]) -> Result<Pairs, DataError> {
         let mut pairs: Vec<Pair> = Vec::new();
+        let mut hashes = Vec::new();
         for path in files {
-            let found = match self {
-                Self::E2e => e2e::read(path)?,
-                Self::Webnlg => webnlg::read(path)?,
-                Self::Dart => dart::read(path)?,
-            };
-            if found.is_empty() {
-                return Err(DataError::Empty { path: path.clone() });
-            }
-            pairs.extend(found);
+            let file = TextFile::read_document(path)?;
+            pairs.extend(self.parse(&file)?.into_iter().flatten());
+            hashes.push(file.hash);
         }
         for (id, pair) in pairs.iter_mut().enumerate() {
             pair.id = id as u32;
         }
         Ok(Pairs {
             pairs,
-            hash: crate::fingerprint(files)?,
+            hash: combine(&hashes),
             files: files.to_vec(),
         })
+    }
+
+    /// The pairs of a file in memory, entry by entry. E2E's layouts are rows without entries: all are in one.
+    pub(crate) fn parse(self, file: &TextFile) -> Result<Vec<Vec<Pair>>, DataError> {
+        let entries = match self {
+            Self::E2e => vec![e2e::parse(file)?],
+            Self::Webnlg => webnlg::parse(file)?,
+            Self::Dart => dart::parse(file)?,
+        };
+        if entries.iter().all(Vec::is_empty) {
+            return Err(DataError::Empty {
+                path: file.path.clone(),
+            });
+        }
+        Ok(entries)
     }
 }
 

@@ -1,11 +1,13 @@
 //! WebNLG 2017: the JSON that the released code reads, and the challenge's XML.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, escape};
-use serde::Deserialize;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::triple::{Triple, linearise};
 use super::{Pair, json};
@@ -14,7 +16,7 @@ use crate::source::{TextFile, io};
 use crate::split::Split;
 
 /// The categories of the training set.
-pub const SEEN_CATEGORIES: [&str; 10] = [
+const SEEN_CATEGORIES: [&str; 10] = [
     "Airport",
     "Astronaut",
     "Building",
@@ -69,14 +71,13 @@ fn xml_below(root: &Path, below: &Path, found: &mut Vec<String>) -> Result<(), D
     Ok(())
 }
 
-/// Pairs of one file, whose contents tell the layout.
-pub(super) fn read(path: &Path) -> Result<Vec<Pair>, DataError> {
-    let file = TextFile::read_document(path)?;
+/// Pairs of one file, entry by entry; its contents tell the layout.
+pub(super) fn parse(file: &TextFile) -> Result<Vec<Vec<Pair>>, DataError> {
     let entries = match file.text.trim_start().starts_with('<') {
-        true => Xml::new(&file).entries()?,
-        false => from_json(&file)?,
+        true => Xml::new(file).entries()?,
+        false => from_json(file)?,
     };
-    Ok(entries.into_iter().flat_map(Entry::pairs).collect())
+    Ok(entries.into_iter().map(Entry::pairs).collect())
 }
 
 /// One set of triples.
@@ -118,12 +119,43 @@ impl Entry {
 
 #[derive(Deserialize)]
 struct JsonFile {
-    entries: Vec<BTreeMap<String, JsonEntry>>,
+    entries: Vec<Numbered>,
+}
+
+/// Entries by their number. One that is there twice is refused: a map would keep the last alone.
+struct Numbered(BTreeMap<String, JsonEntry>);
+
+impl<'de> Deserialize<'de> for Numbered {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Numbered;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("entries by their number")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Numbered, A::Error> {
+                let mut entries = BTreeMap::new();
+                while let Some((number, entry)) = map.next_entry::<String, JsonEntry>()? {
+                    if entries.insert(number.clone(), entry).is_some() {
+                        let message = format!("entry `{number}` is there twice");
+                        return Err(A::Error::custom(message));
+                    }
+                }
+                Ok(Numbered(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
+    }
 }
 
 #[derive(Deserialize)]
 struct JsonEntry {
     category: String,
+    #[serde(deserialize_with = "json::triples")]
     modifiedtripleset: Vec<JsonTriple>,
     #[serde(default)]
     lexicalisations: Vec<JsonText>,
@@ -159,7 +191,8 @@ fn from_json(file: &TextFile) -> Result<Vec<Entry>, DataError> {
         }
         entry
     };
-    let all = content.entries.into_iter().flat_map(BTreeMap::into_values);
+    let all = content.entries.into_iter();
+    let all = all.flat_map(|numbered| numbered.0.into_values());
     Ok(all.map(entry).collect())
 }
 
@@ -171,10 +204,10 @@ struct Xml<'a> {
 
 impl<'a> Xml<'a> {
     fn new(file: &'a TextFile) -> Self {
-        Self {
-            file,
-            reader: Reader::from_str(&file.text),
-        }
+        let mut reader = Reader::from_str(&file.text);
+        // `<lex/>` is `<lex></lex>`, and as wrong.
+        reader.config_mut().expand_empty_elements = true;
+        Self { file, reader }
     }
 
     fn entries(mut self) -> Result<Vec<Entry>, DataError> {

@@ -1,7 +1,7 @@
 //! `adamix bench`.
 
 use adamix_models::encoder::EncoderConfig;
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
 use clap::Args;
 use serde_json::json;
@@ -109,6 +109,10 @@ impl Bench {
     /// What was timed, and how long it took.
     fn times(&self, device: &Device) -> Result<(&'static str, Times)> {
         if let Some(decoder) = Generation::decoder(&self.architecture) {
+            ensure!(
+                !self.forward,
+                "--forward is for an encoder; a decoder searches"
+            );
             let work = Generation {
                 decoder,
                 prompts: self.batch,

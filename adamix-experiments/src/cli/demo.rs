@@ -48,7 +48,7 @@ impl Demo {
             ];
             let config = config::read(None, &settings)?;
             let progress = show::progress();
-            progress.set_prefix(title);
+            progress.set_prefix(format!("{title:<18} "));
             let sitting = Sitting {
                 progress: progress.clone(),
                 interrupt: interrupt.clone(),

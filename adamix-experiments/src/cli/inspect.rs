@@ -38,7 +38,7 @@ pub struct Inspect {
     #[arg(required_unless_present = "architecture")]
     path: Vec<PathBuf>,
     /// The base of the adapters: what each further task costs beside it.
-    #[arg(long, value_name = "HF_DIR", conflicts_with = "architecture")]
+    #[arg(long, value_name = "HF_DIR", conflicts_with_all = ["architecture", "set", "outputs"])]
     model: Option<PathBuf>,
     /// A published architecture, without its weights.
     #[arg(long, conflicts_with = "path")]

@@ -45,7 +45,7 @@ use crate::interrupt::{Interrupted, Stopped};
     version,
     about,
     after_help = "\
-Exit codes: 0 done; 1 the run or a file is at fault (one line on standard error says which); 2 the command line is; \
+Exit codes: 0 done; 1 the run or a file is at fault (one line on standard error says which); 2 the command line cannot be read; \
 3 stopped by SIGINT or SIGTERM, all is saved and the same command goes on; 4 another program works in the folder; \
 130 and 143 stopped at once by a second SIGINT or SIGTERM.
 

@@ -16,7 +16,7 @@ use super::show;
 #[command(after_help = "\
 References: a data set's own file (E2E's CSV, WebNLG's JSON or XML, DART's JSON), blocks of lines with a blank line \
 between them, or numbered files. \
-Hypotheses: one a line, or the E2E challenge's MR<TAB>output. METEOR reads the official 1.5 data from ADAMIX_METEOR \
+Hypotheses: one a line, or the E2E challenge's MR<TAB>output. With a data set's own file there is one for every distinct input, or one for every entry. METEOR reads the official 1.5 data from ADAMIX_METEOR \
 or ~/.cache/adamix/meteor; without them all other scores are still given. Raw texts of WebNLG and DART are split into \
 sentences by NLTK's model, from ADAMIX_PUNKT or ~/.cache/adamix/punkt.
 
@@ -53,7 +53,7 @@ pub struct Score {
     /// WebNLG and DART: count the empty segment that GenerationEval's TER finds at the end.
     #[arg(long)]
     phantom_segment: bool,
-    /// WebNLG and DART: how many references of a segment count, from the first: 6 unless given, 0 for all.
+    /// WebNLG and DART: how many references of a segment count, from the first: 6 unless given (GenerationEval's own default is 4), 0 for all.
     #[arg(long, value_name = "N")]
     references: Option<usize>,
     /// WebNLG, with its own JSON or XML as references: all, seen or unseen categories.

@@ -16,7 +16,7 @@ pub fn progress() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = "{bar:32} {pos}/{len} {elapsed} (about {eta} left) {msg}";
+    let style = "{prefix}{bar:32} {pos}/{len} {elapsed} (about {eta} left) {msg}";
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     bar.set_style(ProgressStyle::with_template(style).expect("a fixed template"));
     bar.enable_steady_tick(Duration::from_millis(500));

@@ -408,5 +408,23 @@ fn moments(values: &[f64]) -> (String, String) {
         true => format!("{number:.4}"),
         false => "-".to_owned(),
     };
-    (shown(mean), shown(variance.sqrt()))
+    let deviation = if values.len() > 1 {
+        variance.sqrt()
+    } else {
+        f64::NAN
+    };
+    (shown(mean), shown(deviation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_sample_does_not_define_is_a_dash() {
+        let pair = |mean: &str, deviation: &str| (mean.to_owned(), deviation.to_owned());
+        assert_eq!(moments(&[]), pair("-", "-"));
+        assert_eq!(moments(&[0.5]), pair("0.5000", "-"));
+        assert_eq!(moments(&[1.0, 3.0]), pair("2.0000", "1.4142"));
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use adamix_models::encoder::Pooling;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -280,6 +281,15 @@ fn check(config: &RunConfig) -> Result<()> {
             "`{key}` is {value}; it must be a number of at least 0"
         );
     }
+    ensure!(
+        config.optimizer.epsilon > 0.0,
+        "`optimizer.epsilon` is 0; it must be above 0, as what never had a gradient is divided by it"
+    );
+    let pools = config.backbone.pooling == Pooling::Pooler && !config.prompt.is_given();
+    ensure!(
+        pools || !config.backbone.train_pooler,
+        "`backbone.train_pooler` is true, but no pooler is read; it needs `backbone.pooling = \"pooler\"` and no prompt"
+    );
     config.routing.policy()?;
     config.merging.rule()?;
     Ok(())
@@ -326,6 +336,12 @@ mod tests {
         assert!(error(&["adaptation.share=sideways"]).contains("sideways"));
         assert!(error(&["schedule.epochs=0"]).contains("schedule.epochs"));
         assert!(error(&["routing.policy=psychic"]).contains("stochastic"));
+        assert!(error(&["optimizer.epsilon=0"]).contains("`optimizer.epsilon` is 0"));
+        let pooler = error(&["backbone.train_pooler=true", "backbone.pooling=mean"]);
+        assert!(
+            pooler.contains("`backbone.pooling = \"pooler\"`"),
+            "{pooler}"
+        );
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl<M: Adaptable> Candidates<M> {
         let count = count.unwrap_or(1);
         ensure!(
             count > 1,
-            "the run has one module a site, which leaves nothing to merge; give several runs"
+            "the run has one module a site, which leaves nothing to merge; `adamix merge` takes several such runs"
         );
         let alone = |i| model.clone().joined(&Weighted::subset(&[i], count));
         Ok(Self {

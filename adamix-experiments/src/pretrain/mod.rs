@@ -158,6 +158,7 @@ fn pretrain<M: LanguageModel>(
         sitting,
         device: &device,
         initial: &initial,
+        work_follows: false,
     };
     let optimizer = AdamW::new(AdamWConfig {
         beta2: config.training.beta2,

@@ -8,7 +8,7 @@ use adamix_core::parameter::{self, HostTensor};
 use adamix_keys::Key;
 use adamix_models::hub::adapter::{self, AdapterConfig};
 use adamix_models::hub::{HubError, StoredAdapter, affine_modules};
-use adamix_models::site::Adaptable;
+use adamix_models::site::{Adaptable, layer_of};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 
@@ -38,6 +38,8 @@ pub(super) fn wearing<M: Adaptable>(
     tensors: BTreeMap<String, HostTensor>,
     device: &Device,
 ) -> Result<M> {
+    let values = tensors.values().map(|tensor| tensor.values.len()).sum();
+    config.check_on(&model, values, &folder.join(adapter::CONFIG))?;
     let model = (model.attach(&config.attachments, 0, Key::new(0), device))
         .with_context(|| folder.display().to_string())?;
     // Parameters of the base that were trained are in the file too.
@@ -61,6 +63,13 @@ pub(super) fn wearing<M: Adaptable>(
 pub fn adapt<M: Adaptable>(model: M, config: &RunConfig, key: Key, device: &Device) -> Result<M> {
     let adaptation = &config.adaptation;
     let layers = adaptation.layers;
+    let infos = parameter::parameters(&model);
+    let there = infos.iter().filter_map(|info| layer_of(&info.name)).max();
+    let there = there.map_or(0, |last| last + 1);
+    ensure!(
+        layers <= there,
+        "`adaptation.layers` is {layers}; the model has {there} layers"
+    );
     let model = model.attach(&adaptation.attachments(), layers, key, device)?;
     let model = model.route(config.routing.policy()?.as_ref(), key, device)?;
     Ok(model.train_base(&adaptation.unfrozen(), layers)?)

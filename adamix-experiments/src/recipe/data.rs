@@ -47,13 +47,18 @@ impl TaskData {
                 }
             }
         };
+        if config.input.train_rows > 0 {
+            data.train.truncate(config.input.train_rows);
+        }
         if config.few_shot.per_class > 0 {
             let key = Key::new(config.seed).purpose("few-shot rows");
             let (classes, k) = (data.task.num_outputs(), config.few_shot.per_class);
+            ensure!(
+                !data.task.labels.is_empty(),
+                "`few_shot.per_class` is {k}: `{}` has no classes",
+                config.task
+            );
             data.train = fewshot::k_per_class(&data.train, classes, k, key);
-        }
-        if config.input.train_rows > 0 {
-            data.train.truncate(config.input.train_rows);
         }
         if config.input.held_out > 0.0 {
             data.hold_out(config.input.held_out);
@@ -249,6 +254,14 @@ mod tests {
         // Whatever the seed: every trial of a search is measured on the same rows.
         let other = ids(&["seed=2", "input.train_rows=200", "input.held_out=0.2"]);
         assert_eq!(other, [train, held]);
+    }
+
+    #[test]
+    fn rows_of_each_class_are_drawn_among_those_that_are_used() {
+        let [used, _] = ids(&["input.train_rows=100"]);
+        let [drawn, _] = ids(&["input.train_rows=100", "few_shot.per_class=4"]);
+        assert_eq!(drawn.len(), 8);
+        assert!(drawn.iter().all(|id| used.contains(id)), "{drawn:?}");
     }
 
     #[test]

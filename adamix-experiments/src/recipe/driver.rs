@@ -124,6 +124,8 @@ pub struct Driver<'a, T: Training> {
     pub device: &'a Device,
     /// The model before the first step.
     pub initial: &'a Adapted<T::Model>,
+    /// Whether long work follows the last step, such as decoding, a stop in which must find the training saved.
+    pub work_follows: bool,
 }
 
 /// What changes while a run is under way, beside its model.
@@ -163,7 +165,7 @@ impl<T: Training> Driver<'_, T> {
             self.measure_epoch(&model, &mut course)?;
         }
         // What follows may be long, and a stop then must not cost the training.
-        match self.every.steps > 0 || self.every.minutes > 0.0 {
+        match self.work_follows || self.every.steps > 0 || self.every.minutes > 0.0 {
             true => self.save(&model, &mut course)?,
             false => drop(course.records.settle()?),
         }
@@ -340,7 +342,7 @@ impl<T: Training> Driver<'_, T> {
         Ok(())
     }
 
-    /// Saves, unless that was just done, and tells what the run stops with.
+    /// Saves, and tells what the run stops with.
     fn stop(
         &mut self,
         signal: &'static str,

@@ -1,6 +1,7 @@
 //! One frozen backbone, and the adapters of many tasks on it.
 
 use adamix_core::parameter;
+use adamix_data::Task;
 use adamix_keys::Key;
 use adamix_models::encoder::{Encoder, Pooling, SequenceClassifier, SequenceClassifierConfig};
 use adamix_models::hub::adapter::AdapterConfig;
@@ -34,6 +35,30 @@ pub struct Served {
     pub pooling: Option<Pooling>,
     /// The prompt that rows are asked by.
     pub prompt: Option<Prompted>,
+}
+
+impl Served {
+    /// The name of each class: the model's own, or the task's where these say nothing (`LABEL_0`).
+    ///
+    /// # Errors
+    /// If the task has another number of classes than the model has outputs.
+    pub fn class_names<'a>(&'a self, task: Option<&'a Task>) -> Result<&'a [String]> {
+        let Some(task) = task else {
+            return Ok(&self.labels);
+        };
+        ensure!(
+            task.num_outputs() == self.outputs,
+            "task `{}` takes {} output(s) and the model has {}: it answers another task",
+            task.name,
+            task.num_outputs(),
+            self.outputs
+        );
+        let says_nothing = self.labels.iter().all(|name| name.starts_with("LABEL_"));
+        Ok(match says_nothing {
+            true => &task.labels,
+            false => &self.labels,
+        })
+    }
 }
 
 impl Base {

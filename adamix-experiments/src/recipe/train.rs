@@ -91,6 +91,7 @@ pub fn train(config: &RunConfig, out: Option<&Path>, sitting: &Sitting) -> Resul
         sitting,
         device: &device,
         initial: &adapted,
+        work_follows: false,
     };
     let finished = driver.run(AdamW::new(config.optimizer.adamw()), started)?;
 

@@ -215,7 +215,7 @@ mod tests {
             for name in &slip.tables {
                 let table = published.table(name).expect("a slip names a table");
                 assert!(
-                    slip.rows.iter().any(|row| table.row(row).is_some()),
+                    slip.rows.is_empty() || slip.rows.iter().any(|row| table.row(row).is_some()),
                     "{name}"
                 );
             }

@@ -22,7 +22,7 @@ pub struct DryRun {
     pub machine: String,
     /// Its memory in bytes, where that is known.
     pub memory: Option<f64>,
-    /// What holds where a run does not name it: the program's defaults.
+    /// What holds where a run does not name it: the program's defaults, but for those that every run names.
     pub assumed: Vec<Setting>,
     /// Runs, in the order in which they would be done.
     pub runs: Vec<PlannedRun>,
@@ -101,7 +101,7 @@ impl DryRun {
             about: profile.about.join(" "),
             machine: profile.machine.name.clone(),
             memory: profile.machine.memory,
-            assumed: defaults(jobs)?,
+            assumed: defaults(jobs, &runs)?,
             runs,
             total,
         })
@@ -191,15 +191,18 @@ const SECTIONS: [&str; 9] = [
 /// The same where text is generated.
 const TEXT: &str = "generation.";
 
-/// The defaults of the settings that decide what the jobs come to.
-fn defaults(jobs: &[Job]) -> Result<Vec<Setting>> {
+/// The defaults of the settings that decide what the jobs come to, and that not every run names.
+fn defaults(jobs: &[Job], runs: &[PlannedRun]) -> Result<Vec<Setting>> {
     let generates = jobs.iter().any(|job| job.config.corpus().is_some());
     let counts = |key: &str| {
         SECTIONS.iter().any(|section| key.starts_with(section))
             || (generates && key.starts_with(TEXT))
     };
+    let names = |run: &PlannedRun, key: &str| run.settings.iter().any(|s| s.key == key);
+    let named = |key: &str| !runs.is_empty() && runs.iter().all(|run| names(run, key));
     let table = toml::Table::try_from(RunConfig::default())?;
-    let keys = dotted(&table).into_iter().filter(|(key, _)| counts(key));
+    let keys = dotted(&table).into_iter();
+    let keys = keys.filter(|(key, _)| counts(key) && !named(key));
     let setting = |(key, value)| Setting {
         key,
         value,

@@ -3,6 +3,8 @@
 use anyhow::{Context, Result};
 use toml::Table;
 
+use super::settings::DEFINITION;
+
 /// A row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -16,7 +18,15 @@ pub struct Row {
     definition: &'static str,
     /// What makes the row differ from its method, as TOML; nothing changes it.
     variation: &'static str,
+    /// Where that is from.
+    pub varied_by: &'static str,
 }
+
+/// The width of a row of which the paper prints parameters alone.
+const COUNTED: &str = "assumed (the printed parameters are about this width)";
+
+/// The width of a row that has a script for one task.
+const SCRIPTED: &str = "Hu et al. 2021, scripts for MNLI";
 
 /// Rows that are methods of their own.
 const ROWS: [Row; 32] = [
@@ -40,24 +50,28 @@ const ROWS: [Row; 32] = [
         "Pfeiffer adapter, 60",
         "adaptation.method = 'pfeiffer'",
         "adaptation.bottleneck = 60",
+        COUNTED,
     ),
     sized(
         "pfeiffer-0.8m",
         "Pfeiffer adapter, 16",
         "adaptation.method = 'pfeiffer'",
         "adaptation.bottleneck = 16",
+        SCRIPTED,
     ),
     sized(
         "houlsby-6m",
         "Houlsby adapter, 60",
         "adaptation.method = 'houlsby'",
         "adaptation.bottleneck = 60",
+        COUNTED,
     ),
     sized(
         "houlsby-0.8m",
         "Houlsby adapter, 8",
         "adaptation.method = 'houlsby'",
         "adaptation.bottleneck = 8",
+        SCRIPTED,
     ),
     method(
         "houlsby",
@@ -134,9 +148,11 @@ const fn sized(
     label: &'static str,
     definition: &'static str,
     variation: &'static str,
+    varied_by: &'static str,
 ) -> Row {
     Row {
         variation,
+        varied_by,
         ..method(key, label, definition)
     }
 }
@@ -148,6 +164,7 @@ const fn method(key: &'static str, label: &'static str, definition: &'static str
         method: key,
         definition,
         variation: "",
+        varied_by: DEFINITION,
     }
 }
 
@@ -159,6 +176,7 @@ const fn variant(key: &'static str, label: &'static str, variation: &'static str
         method: "adamix",
         definition: "adaptation.method = 'adamix'",
         variation,
+        varied_by: DEFINITION,
     }
 }
 

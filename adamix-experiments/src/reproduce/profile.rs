@@ -61,6 +61,9 @@ pub struct Profile {
     /// Settings, the later over the earlier.
     #[serde(rename = "layer")]
     pub layers: Vec<Layer>,
+    /// Runs that take a source's values and are not that source's own; the first that matches counts.
+    #[serde(default)]
+    pub borrowed: Vec<Borrowed>,
     /// What is run first.
     #[serde(default)]
     pub queue: Vec<Selector>,
@@ -140,6 +143,18 @@ pub struct Layer {
     pub chosen: Option<String>,
 }
 
+/// Values that some runs take from a source which is about others.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Borrowed {
+    /// Which runs.
+    #[serde(flatten)]
+    pub when: Selector,
+    /// How the sources begin.
+    pub sources: Vec<String>,
+    /// What is told of them in these runs.
+    pub told: String,
+}
+
 /// The settings that a search chose, one for each method.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -187,7 +202,13 @@ impl Profile {
                 settings.put(value, &layer.source)?;
             }
         }
-        settings.put(place.row.variation()?, DEFINITION)?;
+        for source in settings.sources.values_mut() {
+            let mut borrowed = self.borrowed.iter();
+            if let Some(borrowed) = borrowed.find(|b| b.is_from(source) && b.when.matches(place)) {
+                source.clone_from(&borrowed.told);
+            }
+        }
+        settings.put(place.row.variation()?, place.row.varied_by)?;
         let first = settings.table.get("seed").and_then(Value::as_integer);
         if let Some(first) = first.filter(|_| seed > 1) {
             // A profile that names a seed means the first; the others count from it.
@@ -230,6 +251,12 @@ impl Profile {
     pub fn seeds(&self, place: Place<'_>) -> u64 {
         let last = self.seeds.iter().rfind(|seeds| seeds.when.matches(place));
         last.map_or(1, |seeds| seeds.n)
+    }
+}
+
+impl Borrowed {
+    fn is_from(&self, source: &str) -> bool {
+        self.sources.iter().any(|known| source.starts_with(known))
     }
 }
 
@@ -351,6 +378,42 @@ mod tests {
                 assert_eq!(rate.contains("released run"), named, "{task}: {rate}");
             }
         }
+    }
+
+    #[test]
+    fn what_nobody_released_is_assumed() {
+        let profile = Profile::named("paper").unwrap();
+        let source = |exhibit, base, row, task, key: &str| {
+            let row = methods::row(row).unwrap();
+            let settings = profile.settings(place(exhibit, base, &row, task), 1);
+            settings.unwrap().sources[key].clone()
+        };
+        let roberta = |exhibit, row, task, key| source(exhibit, "roberta-large", row, task, key);
+        let rate = "optimizer.learning_rate";
+        assert_eq!(roberta("table8", "adamix", "rte", rate), "released run");
+        for (exhibit, row) in [
+            ("table8", "no-consistency"),
+            ("table8", "no-sharing"),
+            ("table9", "m8"),
+            ("table10", "d32"),
+            ("table11", "share-down"),
+        ] {
+            for task in ["rte", "qqp"] {
+                let source = roberta(exhibit, row, task, rate);
+                assert_eq!(source, "assumed (as the released run)", "{row} {task}");
+            }
+        }
+        // Its job files name the epochs, and 16 is the released width.
+        assert_eq!(
+            roberta("table9", "m8", "rte", "schedule.epochs"),
+            "authors' job file"
+        );
+        assert_eq!(roberta("table10", "d16", "rte", rate), "released run");
+        assert!(roberta("table6", "adamix", "rte", "optimizer.beta2").starts_with("assumed"));
+        let adapter = |exhibit, task| source(exhibit, "gpt2-medium", "adamix-adapter", task, rate);
+        assert_eq!(adapter("table3", "e2e"), "released script");
+        assert!(adapter("table4", "dart").starts_with("assumed"));
+        assert!(adapter("table5", "webnlg").starts_with("assumed"));
     }
 
     #[test]

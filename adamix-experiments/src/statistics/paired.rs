@@ -136,6 +136,7 @@ pub fn paired_t(differences: &[f64]) -> Option<f64> {
 
 /// The two-sided p of a difference under random swaps of the two methods' outputs, example by example (Noreen's
 /// approximate randomisation). `difference` gets the swap of each example; none where the unswapped one is undefined.
+/// Swaps whose difference is undefined are left out.
 pub fn swap_examples(
     examples: usize,
     permutations: usize,
@@ -143,7 +144,7 @@ pub fn swap_examples(
     difference: impl Fn(&[bool]) -> Option<f64> + Sync,
 ) -> Option<f64> {
     let observed = difference(&vec![false; examples])?.abs();
-    let reaches = |r: usize| {
+    let swapped = |r: usize| {
         let key = key.fold(r as u64);
         let mut swap = Vec::with_capacity(examples);
         let mut stream = key.stream();
@@ -151,10 +152,14 @@ pub fn swap_examples(
             let word = stream.next_u64();
             swap.extend((0..64.min(examples - swap.len())).map(|bit| word >> bit & 1 == 1));
         }
-        difference(&swap).is_some_and(|d| d.abs() >= observed - 1e-12)
+        difference(&swap)
     };
-    let count = (0..permutations).into_par_iter().filter(|r| reaches(*r));
-    Some((1 + count.count()) as f64 / (1 + permutations) as f64)
+    let found = (0..permutations).into_par_iter().filter_map(swapped);
+    let reaches = |d: f64| usize::from(d.abs() >= observed - 1e-12);
+    let (reached, defined) = found
+        .map(|d| (reaches(d), 1))
+        .reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    Some((1 + reached) as f64 / (1 + defined) as f64)
 }
 
 #[cfg(test)]
@@ -171,6 +176,16 @@ mod tests {
         assert!((p - 0.053_505_134_608_578_7).abs() < 1e-9, "{p}");
         assert_eq!(paired_t(&[1.0]), None);
         assert_eq!(paired_t(&[0.0, 0.0]), Some(1.0));
+    }
+
+    #[test]
+    fn swaps_without_a_difference_are_left_out() {
+        // Of two examples the difference is defined where both or neither is swapped, and its size is then always 1.
+        let difference = |swap: &[bool]| {
+            let sign = if swap[0] { -1.0 } else { 1.0 };
+            (swap[0] == swap[1]).then_some(sign)
+        };
+        assert_eq!(swap_examples(2, 500, KEY, difference), Some(1.0));
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub struct Point {
 /// One axis: its name in messages, and the settings along it.
 type Axis = (String, Vec<Settings>);
 
+/// More runs than anybody will wait for; a plan of them must not exhaust the memory.
+pub(super) const MAX_RUNS: usize = 100_000;
+
 /// All points. The seed changes slowest, then the trial: an interrupted sweep has every setting once before it
 /// has any twice, and equally many trials of every case.
 ///
@@ -63,6 +66,10 @@ pub fn points(file: &SweepFile) -> Result<Vec<Point>> {
         trial: None,
     }];
     for (number, (_, steps)) in axes.iter().enumerate() {
+        ensure!(
+            points.len().saturating_mul(steps.len()) <= MAX_RUNS,
+            "a sweep has at most {MAX_RUNS} runs; these axes have more"
+        );
         let mut next = Vec::with_capacity(points.len() * steps.len());
         for point in &points {
             for (index, step) in steps.iter().enumerate() {
@@ -89,8 +96,21 @@ fn values(place: &str, value: Value) -> Result<Vec<Value>> {
     }
 }
 
+/// A value at its key; a table as the keys in it, so that it leaves the others of its section alone.
+fn setting(key: &str, value: Value) -> Settings {
+    match value {
+        Value::Table(table) => {
+            let inner = dotted(&table).into_iter();
+            inner
+                .map(|(name, value)| (format!("{key}.{name}"), value))
+                .collect()
+        }
+        value => Settings::from([(key.to_owned(), value)]),
+    }
+}
+
 fn list(place: &str, key: &str, value: Value) -> Result<Axis> {
-    let step = |value| Settings::from([(key.to_owned(), value)]);
+    let step = |value| setting(key, value);
     let steps = values(place, value)?.into_iter().map(step).collect();
     Ok((place.to_owned(), steps))
 }
@@ -109,7 +129,7 @@ fn zip(number: usize, table: &Table) -> Result<Axis> {
             steps.len()
         );
         for (step, value) in steps.iter_mut().zip(values) {
-            step.insert(key.clone(), value);
+            step.extend(setting(&key, value));
         }
     }
     ensure!(
@@ -178,6 +198,32 @@ mod tests {
                 "model=\"m\" schedule.batch_size=4 schedule.epochs=2 task=\"b\"",
             ]
         );
+    }
+
+    #[test]
+    fn a_table_in_a_list_sets_its_own_keys_alone() {
+        let text =
+            "[grid]\nadaptation = [{ method = \"lora\", rank = 8 }, { method = \"adamix\" }]\n";
+        assert_eq!(
+            all(text),
+            [
+                "adaptation.method=\"lora\" adaptation.rank=8",
+                "adaptation.method=\"adamix\"",
+            ]
+        );
+        let twice =
+            refused("[grid]\nadaptation = [{ rank = 8 }]\n[[zip]]\n\"adaptation.rank\" = [4]\n");
+        assert!(
+            twice.contains("`adaptation.rank` is set by both"),
+            "{twice}"
+        );
+    }
+
+    #[test]
+    fn more_runs_than_can_be_planned_are_refused() {
+        let list = format!("{:?}", (0..400).collect::<Vec<_>>());
+        let text = format!("[grid]\nseed = {list}\na = {list}\n");
+        assert!(refused(&text).contains("at most 100000 runs"));
     }
 
     #[test]

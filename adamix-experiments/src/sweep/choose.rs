@@ -5,7 +5,7 @@ use serde::Serialize;
 use toml::Table;
 
 use super::file::{Cases, SweepFile};
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Score};
 use super::plan::Spec;
 use super::settings::Settings;
 use crate::config;
@@ -15,7 +15,9 @@ use crate::config;
 pub struct Choice {
     /// What it changes of the sweep's config, without seeds.
     pub settings: Settings,
-    /// Its mean over seeds; more is better.
+    /// Its mean over seeds, as it is measured.
+    pub mean: f64,
+    /// The same such that more is better.
     pub score: f64,
     /// How many seeds.
     pub seeds: usize,
@@ -72,7 +74,7 @@ pub fn choose(
     let mut choices = Vec::new();
     for (of, members) in groups {
         let last = members.iter().map(|spec| spec.round).max().unwrap_or(0);
-        let mut candidates: Vec<(Settings, Vec<Option<f64>>)> = Vec::new();
+        let mut candidates: Vec<(Settings, Vec<Option<Score>>)> = Vec::new();
         for spec in members.iter().filter(|spec| spec.round == last) {
             let score = outcome(&spec.id).score();
             let settings = without_seed(spec);
@@ -85,14 +87,18 @@ pub fn choose(
         let mut best: Option<Choice> = None;
         let mut dropped = 0;
         for (settings, scores) in candidates {
-            let Some(scores) = scores.into_iter().collect::<Option<Vec<f64>>>() else {
+            let Some(scores) = scores.into_iter().collect::<Option<Vec<Score>>>() else {
                 dropped += 1;
                 continue;
             };
-            let score = scores.iter().sum::<f64>() / scores.len() as f64;
+            let mean = |value: fn(&Score) -> f64| {
+                scores.iter().map(value).sum::<f64>() / scores.len() as f64
+            };
+            let score = mean(|score| score.worth());
             if best.as_ref().is_none_or(|best| score > best.score) {
                 best = Some(Choice {
                     settings,
+                    mean: mean(|score| score.value),
                     score,
                     seeds: scores.len(),
                     candidates: count,
@@ -126,7 +132,7 @@ pub fn write_cases(file: &SweepFile, name: &str, choices: &[Choice]) -> Result<S
         }
         text += &format!(
             "\n# {:.4}: the mean of {}, the best of {}{}.\n",
-            choice.score.abs(),
+            choice.mean,
             counted(choice.seeds, "run"),
             counted(choice.candidates, "setting"),
             match choice.dropped {
@@ -151,12 +157,13 @@ pub(super) fn scores(pairs: &[(&str, f64)]) -> impl Fn(&str) -> Outcome {
     move |id: &str| {
         scores
             .get(id)
-            .map_or(Outcome::Missing, |score| Outcome::Done(Some(*score)))
+            .map_or(Outcome::Missing, |value| Outcome::done(*value))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::criterion::Goal;
     use super::*;
     use crate::config::RunConfig;
 
@@ -202,6 +209,28 @@ mod tests {
             text.contains("# 0.6000: the mean of 2 runs, the best of 2 settings."),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_file_tells_the_mean_as_it_was_measured() {
+        let file = file("");
+        let specs = [spec("a", 0, "o.lr = 1.0"), spec("b", 0, "o.lr = 2.0")];
+        // A correlation may be below zero, and of a loss less is better.
+        let correlation = scores(&[("a", -0.5), ("b", -0.125)]);
+        let loss = |id: &str| {
+            let value = if id == "a" { 0.25 } else { 0.75 };
+            let goal = Goal::Min;
+            Outcome::Done(Some(Score { value, goal }))
+        };
+        for (outcome, rate, told) in [
+            (&correlation as &dyn Fn(&str) -> Outcome, 2.0, "# -0.1250:"),
+            (&loss, 1.0, "# 0.2500:"),
+        ] {
+            let choices = choose(&file, &specs, outcome).unwrap();
+            assert_eq!(choices[0].settings["o.lr"].as_float(), Some(rate));
+            let text = write_cases(&file, "s", &choices).unwrap();
+            assert!(text.contains(told), "{text}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::outcome::Score;
 use crate::run::RunResult;
 
 /// How settings are compared.
@@ -55,16 +56,13 @@ impl Choose {
         self.metric.as_ref().unwrap_or(&result.selection)
     }
 
-    /// The value such that more is better.
-    pub fn score(&self, result: &RunResult) -> Option<f64> {
+    /// The same with the way it is read.
+    pub fn score(&self, result: &RunResult) -> Option<Score> {
         let goal = self.goal.unwrap_or(match self.metric(result) {
             "loss" | "perplexity" => Goal::Min,
             _ => Goal::Max,
         });
-        self.value(result).map(|value| match goal {
-            Goal::Max => value,
-            Goal::Min => -value,
-        })
+        self.value(result).map(|value| Score { value, goal })
     }
 
     /// `best accuracy`, or what the rule says.
@@ -96,7 +94,7 @@ mod tests {
         let result: RunResult = serde_json::from_value(result).unwrap();
         let of = |text: &str| {
             let choose: Choose = toml::from_str(text).unwrap();
-            (choose.value(&result), choose.score(&result))
+            (choose.value(&result), choose.score(&result).map(Score::worth))
         };
         assert_eq!(of(""), (Some(0.9), Some(0.9)));
         assert_eq!(of("epoch = \"last\""), (Some(0.4), Some(0.4)));

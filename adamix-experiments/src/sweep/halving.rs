@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::axes::Point;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Score};
 use super::search::{Halving, Search};
 use super::settings::Settings;
 
@@ -55,7 +55,10 @@ fn best(trials: &BTreeMap<usize, Vec<Outcome>>, factor: usize) -> Vec<usize> {
         if runs.iter().any(|run| matches!(run, Outcome::Missing)) {
             return Vec::new();
         }
-        let scores: Option<Vec<f64>> = runs.iter().map(Outcome::score).collect();
+        let scores: Option<Vec<f64>> = runs
+            .iter()
+            .map(|run| run.score().map(Score::worth))
+            .collect();
         if let Some(scores) = scores {
             scored.push((*trial, scores.iter().sum::<f64>() / scores.len() as f64));
         }
@@ -79,17 +82,12 @@ mod tests {
 
     #[test]
     fn one_in_factor_goes_on_and_the_earlier_of_equals() {
-        let done = Outcome::Done;
-        let scores = [
-            done(Some(0.5)),
-            done(Some(0.9)),
-            done(Some(0.9)),
-            Outcome::Failed,
-        ];
+        let done = Outcome::done;
+        let scores = [done(0.5), done(0.9), done(0.9), Outcome::Failed];
         assert_eq!(best(&trials(&scores), 3), [1, 2]);
         assert_eq!(best(&trials(&scores), 4), [1]);
         assert_eq!(
-            best(&trials(&[done(None), done(Some(0.1))]), 2),
+            best(&trials(&[Outcome::Done(None), done(0.1)]), 2),
             [1],
             "an undefined score is none"
         );
@@ -97,7 +95,7 @@ mod tests {
 
     #[test]
     fn nothing_goes_on_before_all_are_there() {
-        let scores = [Outcome::Done(Some(0.5)), Outcome::Missing];
+        let scores = [Outcome::done(0.5), Outcome::Missing];
         assert!(best(&trials(&scores), 2).is_empty());
     }
 }

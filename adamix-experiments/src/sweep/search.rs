@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::axes::MAX_RUNS;
 use super::settings::Settings;
 
 /// Drawn settings. Every case and grid point gets the same draws, so that all have equally many trials.
@@ -55,6 +56,11 @@ impl Search {
     /// The settings of all trials, in order. More trials later leave the earlier ones as they are.
     pub(super) fn draws(&self) -> Result<Vec<Settings>> {
         ensure!(self.trials > 0, "`search.trials` is 0");
+        ensure!(
+            self.trials <= MAX_RUNS,
+            "`search.trials` is {}; a sweep has at most {MAX_RUNS} runs",
+            self.trials
+        );
         if let Some(halving) = &self.halving {
             ensure!(
                 halving.factor > 1,
@@ -63,6 +69,11 @@ impl Search {
             ensure!(
                 !halving.values.is_empty(),
                 "`search.halving.values` is empty"
+            );
+            let repeats = |i: usize| halving.values[..i].contains(&halving.values[i]);
+            ensure!(
+                !(1..halving.values.len()).any(repeats),
+                "`search.halving.values` has a value twice: its second round would be the runs of its first"
             );
         }
         let space = self.ranges()?;
@@ -181,9 +192,16 @@ impl Range {
                 Value::Integer(value.clamp(low, high))
             }
             Self::Numbers { low, high, log } => {
-                // Three digits: readable, and the same whatever the platform's logarithm.
-                let rounded = format!("{:.2e}", between(low, high, log));
-                Value::Float(rounded.parse().expect("a printed number"))
+                let drawn = between(low, high, log);
+                // Three digits: readable, and the same whatever the platform's logarithm. A narrow range needs more.
+                let mut rounded = (2..16).map(|digits| {
+                    let printed = format!("{drawn:.digits$e}");
+                    printed.parse::<f64>().expect("a printed number")
+                });
+                let inside = |value: &f64| {
+                    (low..=high).contains(value) && (value - drawn).abs() * 100.0 <= high - low
+                };
+                Value::Float(rounded.find(inside).unwrap_or(drawn))
             }
         }
     }
@@ -221,6 +239,39 @@ mod tests {
         assert_eq!(seen, (4..=64).collect());
         let up = |s: &&Settings| s["adaptation.share"].as_str() == Some("up");
         assert!((1390..=1610).contains(&draws.iter().filter(up).count()));
+    }
+
+    #[test]
+    fn a_narrow_range_is_not_left_by_rounding() {
+        let space = "a = { low = 1.004e-3, high = 1.006e-3 }\nb = { low = 0.99, high = 0.9999 }\n";
+        let draws = search(200, space).draws().unwrap();
+        let within = |key: &str, low: f64, high: f64| {
+            let values = draws.iter().map(|s| s[key].as_float().unwrap());
+            let values: Vec<f64> = values.collect();
+            assert!(
+                values.iter().all(|v| (low..=high).contains(v)),
+                "{values:?}"
+            );
+            // They are drawn evenly, not all rounded onto a few.
+            let mut different = values;
+            different.sort_by(f64::total_cmp);
+            different.dedup();
+            assert!(different.len() > 50, "{}", different.len());
+        };
+        within("a", 1.004e-3, 1.006e-3);
+        within("b", 0.99, 0.9999);
+    }
+
+    #[test]
+    fn a_search_that_could_not_end_is_refused() {
+        let error = |text: &str| {
+            let search: Search = toml::from_str(text).unwrap();
+            search.draws().unwrap_err().to_string()
+        };
+        let space = "[space]\na = [1, 2]\n";
+        assert!(error(&format!("trials = 100000000000\n{space}")).contains("at most 100000"));
+        let twice = format!("trials = 4\n{space}[halving]\nkey = \"b\"\nvalues = [1, 1]\n");
+        assert!(error(&twice).contains("twice"));
     }
 
     #[test]

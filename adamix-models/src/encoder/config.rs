@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hub::HubError;
+use crate::hub::{HubError, check_products, dimensions};
 
 /// The two families that this encoder is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,9 +115,9 @@ impl EncoderConfig {
             path: path.clone(),
             message,
         };
-        let value: serde_json::Value =
+        let table: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(&text).map_err(|e| format(e.to_string()))?;
-        let family = value
+        let family = table
             .get("model_type")
             .and_then(|v| v.as_str())
             .unwrap_or("absent");
@@ -129,7 +129,8 @@ impl EncoderConfig {
                 expected: "`bert` or `roberta`".to_owned(),
             });
         }
-        let config: Self = serde_json::from_value(value).map_err(|e| format(e.to_string()))?;
+        let sound = Self::named(Self::NAMES[0]).expect("a known name");
+        let config = dimensions(table, &sound, &path)?;
         config
             .check()
             .map_err(|(key, found, expected)| HubError::Config {
@@ -181,6 +182,21 @@ impl EncoderConfig {
             if size == 0 || size > 1 << 24 {
                 return fault(key, size.to_string(), "between 1 and 16777216");
             }
+        }
+        check_products(
+            "hidden_size",
+            self.hidden_size,
+            &[
+                ("vocab_size", self.vocab_size),
+                ("intermediate_size", self.intermediate_size),
+                ("max_position_embeddings", self.max_position_embeddings),
+                ("type_vocab_size", self.type_vocab_size),
+                ("3 x hidden_size", 3 * self.hidden_size),
+            ],
+        )?;
+        if !self.layer_norm_eps.is_finite() || self.layer_norm_eps < 0.0 {
+            let found = self.layer_norm_eps.to_string();
+            return fault("layer_norm_eps", found, "a number of at least 0");
         }
         if self.num_hidden_layers > 1024 {
             return fault(
@@ -312,6 +328,42 @@ impl EncoderConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(text: &str) -> Result<EncoderConfig, HubError> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.json"), text).unwrap();
+        EncoderConfig::from_folder(folder.path())
+    }
+
+    const SMALL: &str = r#"{"model_type": "bert", "vocab_size": 16, "hidden_size": 4, "num_hidden_layers": 1,
+        "num_attention_heads": 1, "intermediate_size": 8, "max_position_embeddings": 16, "layer_norm_eps": 1e-5}"#;
+
+    #[test]
+    fn a_null_is_as_good_as_absent() {
+        let nulls = r#""architectures": null, "hidden_act": null, "id2label": null, "vocab_size""#;
+        let text = SMALL.replace(r#""vocab_size""#, nulls);
+        assert_eq!(read(&text).unwrap(), read(SMALL).unwrap());
+    }
+
+    #[test]
+    fn faults_name_the_key() {
+        let fault = |from: &str, to: &str| {
+            let text = SMALL.replace(from, to);
+            assert_ne!(text, SMALL);
+            read(&text).unwrap_err().to_string()
+        };
+        let error = fault(r#""hidden_size": 4"#, r#""hidden_size": "768""#);
+        assert!(error.contains("`hidden_size`: invalid type"), "{error}");
+        let error = fault(r#""vocab_size": 16, "#, "");
+        assert!(error.contains("missing field `vocab_size`"), "{error}");
+        let error = fault("1e-5", "-1e-5");
+        assert!(error.contains("`layer_norm_eps` is -0.00001"), "{error}");
+        let error = fault(r#""hidden_size": 4"#, r#""hidden_size": 16777216"#);
+        assert!(error.contains("`hidden_size x 3 x hidden_size`"), "{error}");
+        let sizes = r#""vocab_size": 16777216, "hidden_size": 1024"#;
+        let error = fault(r#""vocab_size": 16, "hidden_size": 4"#, sizes);
+        assert!(error.contains("`hidden_size x vocab_size`"), "{error}");
+    }
 
     #[test]
     fn roberta_positions_skip_padding_wherever_it_stands() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use adamix_core::adaptation::{Activation, BottleneckConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::hub::HubError;
+use crate::hub::{HubError, check_products, dimensions};
 
 /// One id or several, as `eos_token_id` may be given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,7 +153,7 @@ impl Gpt2Config {
             path: path.clone(),
             message,
         };
-        let mut value: serde_json::Value =
+        let mut table: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(&text).map_err(|e| format(e.to_string()))?;
         let fault = |key: &str, found: String, expected: String| HubError::Config {
             path: path.clone(),
@@ -161,20 +161,17 @@ impl Gpt2Config {
             found,
             expected,
         };
-        let family = value.get("model_type").and_then(|v| v.as_str());
+        let family = table.get("model_type").and_then(|v| v.as_str());
         if family != Some("gpt2") {
             let found = format!("`{}`", family.unwrap_or("absent"));
             return Err(fault("model_type", found, "`gpt2`".to_owned()));
         }
-        if let Some(object) = value.as_object_mut() {
-            // Old files carry both names of the same number.
-            if object.contains_key("n_positions") {
-                object.remove("n_ctx");
-            }
-            // A null is as good as absent.
-            object.retain(|_, value| !value.is_null());
+        // Old files carry both names of the same number.
+        if let Some(positions) = table.remove("n_ctx") {
+            table.entry("n_positions").or_insert(positions);
         }
-        let config: Self = serde_json::from_value(value).map_err(|e| format(e.to_string()))?;
+        let sound = Self::new(50257, 1024, 768, 12, 12);
+        let config = dimensions(table, &sound, &path)?;
         config
             .check()
             .map_err(|(key, found, expected)| fault(&key, found, expected))?;
@@ -204,6 +201,20 @@ impl Gpt2Config {
             if size == 0 || size > 1 << 24 {
                 return fault(key, size.to_string(), "between 1 and 16777216");
             }
+        }
+        check_products(
+            "n_embd",
+            self.n_embd,
+            &[
+                ("vocab_size", self.vocab_size),
+                ("n_positions", self.n_positions),
+                ("n_inner", self.inner()),
+                ("3 x n_embd", 3 * self.n_embd),
+            ],
+        )?;
+        if !self.layer_norm_epsilon.is_finite() || self.layer_norm_epsilon < 0.0 {
+            let found = self.layer_norm_epsilon.to_string();
+            return fault("layer_norm_epsilon", found, "a number of at least 0");
         }
         if self.n_layer > 1024 {
             return fault("n_layer", self.n_layer.to_string(), "at most 1024");
@@ -312,5 +323,15 @@ mod tests {
         assert!(fault(r#""n_head": 2"#, r#""n_head": 4"#).contains("a divisor of n_embd 6"));
         assert!(fault(r#""vocab_size": 10"#, r#""vocab_size": 0"#).contains("vocab_size"));
         assert!(fault(r#""n_layer": 1, "#, "").contains("n_layer"));
+        let error = fault(r#""n_embd": 6"#, r#""n_embd": "6""#);
+        assert!(error.contains("`n_embd`: invalid type"), "{error}");
+        let error = fault(r#""n_layer""#, r#""layer_norm_epsilon": -1, "n_layer""#);
+        assert!(error.contains("`layer_norm_epsilon` is -1"), "{error}");
+        let error = fault(r#""n_embd": 6"#, r#""n_embd": 20000"#);
+        assert!(error.contains("`n_embd x n_inner`"), "{error}");
+        let error = fault(r#""n_embd": 6"#, r#""n_inner": 8, "n_embd": 20000"#);
+        assert!(error.contains("`n_embd x 3 x n_embd`"), "{error}");
+        let error = fault(r#""n_positions": 8"#, r#""n_ctx": 8.5"#);
+        assert!(error.contains("`n_positions`: invalid type"), "{error}");
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::write::{self, Precision};
 use super::{HubError, PortableAdapter, Weights, peft};
 use crate::encoder::Cloze;
-use crate::site::Attachment;
+use crate::site::{Adaptable, Attachment};
 
 /// The tensors' file.
 pub const TENSORS: &str = "adamix.safetensors";
@@ -144,9 +144,10 @@ pub fn read_config(folder: &Path) -> Result<AdapterConfig, HubError> {
 
 impl AdapterConfig {
     /// Refuses sizes that so many values cannot fill: a model of them would be memory asked for in vain.
-    fn check(&self, values: usize, path: &Path) -> Result<(), HubError> {
+    pub(super) fn check(&self, values: usize, path: &Path) -> Result<(), HubError> {
         let of = |one: usize, experts: usize, share| match share {
-            Share::Both => one,
+            // One projection, but not of no experts.
+            Share::Both => one.saturating_mul(experts.min(1)),
             _ => one.saturating_mul(experts),
         };
         let attached = self.attachments.iter().map(|a| match &a.adaptation {
@@ -158,23 +159,44 @@ impl AdapterConfig {
         });
         let maps = self.attachments.iter().flat_map(|a| &a.router);
         let learned = maps.map(|map| map.input.saturating_mul(map.output));
-        let largest = attached.chain(learned).max().unwrap_or(1);
+        let attached = attached.chain(learned).map(|size| ("attachments", size));
         // A decoder's outputs are its vocabulary, which no adapter holds.
         let outputs = if self.model_type == "gpt2" {
             1
         } else {
             self.outputs
         };
-        for (key, size) in [("outputs", outputs), ("attachments", largest)] {
+        for (key, size) in attached.chain([("outputs", outputs)]) {
             if size == 0 || size > values {
-                return Err(HubError::Config {
-                    path: path.to_owned(),
-                    key: key.to_owned(),
-                    found: format!("of size {size}"),
-                    expected: format!("what {values} values in {TENSORS} can fill"),
-                });
+                return Err(unfilled(key, size, values, path));
             }
         }
         Ok(())
+    }
+
+    /// Refuses what so many values cannot fill at the places of `model`, whose widths this configuration does not tell.
+    ///
+    /// # Errors
+    /// If the attachments have more weights there.
+    pub fn check_on(
+        &self,
+        model: &impl Adaptable,
+        values: usize,
+        path: &Path,
+    ) -> Result<(), HubError> {
+        let weights = model.weights_of(&self.attachments);
+        if weights > values {
+            return Err(unfilled("attachments", weights, values, path));
+        }
+        Ok(())
+    }
+}
+
+fn unfilled(key: &str, size: usize, values: usize, path: &Path) -> HubError {
+    HubError::Config {
+        path: path.to_owned(),
+        key: key.to_owned(),
+        found: format!("of size {size}"),
+        expected: format!("what the {values} values beside it can fill"),
     }
 }

@@ -3,6 +3,7 @@
 pub mod adapter;
 mod attached;
 pub mod card;
+mod config_file;
 mod error;
 pub mod fault;
 mod fold;
@@ -18,6 +19,7 @@ mod weights;
 pub mod write;
 
 pub use attached::{UnportableError, attach, portable};
+pub(crate) use config_file::{check_products, dimensions};
 pub use error::HubError;
 pub use fold::{FoldError, Layout, affine_modules, fold, fold_into};
 pub use portable::{FactorSide, Factors, LowRankUpdate, PortableAdapter};

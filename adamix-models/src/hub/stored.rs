@@ -56,6 +56,9 @@ impl StoredAdapter {
         if PeftFolder::is_at(path) && !peft::is_own_kind(path)? {
             let config = own.then(|| adapter::read_config(path)).transpose()?;
             let folder = PeftFolder::open(path, prefix)?;
+            if let Some(config) = &config {
+                config.check(folder.adapter.count(), &path.join(adapter::CONFIG))?;
+            }
             return Ok(stored(config, Content::Peft(folder)));
         }
         if !own {
@@ -163,6 +166,10 @@ impl StoredAdapter {
         device: &Device,
     ) -> Result<M, HubError> {
         let path = || self.path.clone();
+        if let Some(config) = &self.config {
+            let values = tensors.values().map(|tensor| tensor.values.len()).sum();
+            config.check_on(&model, values, &self.path.join(adapter::CONFIG))?;
+        }
         let attachments = self
             .config
             .iter()

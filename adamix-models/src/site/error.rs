@@ -36,6 +36,18 @@ pub enum SiteError {
         /// What the adaptation is or lacks.
         reason: &'static str,
     },
+    /// Mixtures for which one decision is made, and that one decision cannot serve.
+    #[error(
+        "`{site}` would hold mixtures of {first:?} and of {second:?} down- and up-projections, which are decided for as one"
+    )]
+    Counts {
+        /// The site that they share.
+        site: String,
+        /// Down- and up-projections of the first.
+        first: (usize, usize),
+        /// Of another.
+        second: (usize, usize),
+    },
     /// A place that already holds something.
     #[error("`{site}` would hold two adaptations")]
     Occupied {

@@ -16,6 +16,8 @@ pub use names::{layer_of, names};
 pub use role::Role;
 pub use slot::{Held, Slot};
 
+use std::collections::BTreeSet;
+
 use adamix_core::account::MARK;
 use adamix_core::adaptation::AdaptationConfig;
 use adamix_core::merging::{MergeError, MergeRule};
@@ -24,7 +26,11 @@ use adamix_core::routing::{Grain, Router, RouterShape, RoutingPolicy, Site};
 use adamix_keys::Key;
 use burn::tensor::Device;
 
-use attachment::fill;
+use attachment::{check_sites, fill};
+
+/// Why a policy that reads tokens cannot route in some models with virtual ones: a decoder reads these before the text, and
+/// keys and values of a layer read them where its queries do not, so that one decision cannot be for both.
+const BESIDE: &str = "stands beside virtual tokens that are read apart from the text's";
 
 /// A model with places for adaptations.
 pub trait Adaptable: Named {
@@ -45,7 +51,7 @@ pub trait Adaptable: Named {
     /// Puts fresh adaptations at their places, in the last `layers` layers only if that is not 0.
     ///
     /// # Errors
-    /// If a pattern matches nothing, or a place cannot hold what is to go there.
+    /// If a pattern matches nothing, a place cannot hold what is to go there, or one decision cannot serve all at a site.
     fn attach(
         mut self,
         attachments: &[Attachment],
@@ -63,6 +69,7 @@ pub trait Adaptable: Named {
                 fill(self.slots(), &pattern, attachment, layers, key, device)?;
             }
         }
+        check_sites(self.slots())?;
         let shifts = self.slots().into_iter().filter_map(|slot| {
             let held = slot.holds.as_ref()?;
             Some(held.position_shift())
@@ -81,15 +88,17 @@ pub trait Adaptable: Named {
         if patterns.is_empty() {
             return Ok(self);
         }
-        let all = parameter::parameters(&self);
         let of_base = |info: &ParameterInfo| !info.name.contains(MARK);
+        // The numbers of a prompt's experts are no layers.
+        let base = parameter::parameters(&self).into_iter().filter(of_base);
+        let base: Vec<ParameterInfo> = base.collect();
         for pattern in patterns {
-            if !all.iter().any(|p| of_base(p) && names(pattern, &p.name)) {
+            if !base.iter().any(|p| names(pattern, &p.name)) {
                 return Err(SiteError::NoParameter(pattern.clone()));
             }
         }
         let layer = |info: &ParameterInfo| layer_of(&info.name);
-        let end = all
+        let end = base
             .iter()
             .filter_map(layer)
             .max()
@@ -102,6 +111,14 @@ pub trait Adaptable: Named {
         }))
     }
 
+    /// How many weights attachments have at the places of this model, which [`attach`](Self::attach) asks memory for.
+    fn weights_of(&self, attachments: &[Attachment]) -> usize {
+        let mut model = self.clone();
+        let slots = model.slots();
+        let weights = attachments.iter().map(|one| one.weights(&slots));
+        weights.fold(0, usize::saturating_add)
+    }
+
     /// The sites that a policy decides for, from the first layer up.
     fn sites(&self) -> Vec<Site> {
         // A clone copies no tensor.
@@ -110,7 +127,7 @@ pub trait Adaptable: Named {
         for slot in model.slots() {
             let name = slot.decided_at();
             if let Some(adaptation) = slot.holds
-                && sites.last().is_none_or(|last| last.name != name)
+                && sites.iter().all(|site| site.name != name)
             {
                 let (down, up) = adaptation.counts();
                 sites.push(Site { name, down, up });
@@ -163,23 +180,38 @@ pub trait Adaptable: Named {
         key: Key,
         device: &Device,
     ) -> Result<Self, SiteError> {
-        let mut last = String::new();
+        let reads_apart = self.slots().iter().any(|slot| {
+            let held = slot.holds.as_ref();
+            let has_tokens = held.is_some_and(|held| held.virtual_tokens().is_some());
+            has_tokens && (Self::IS_CAUSAL || slot.role == Role::Layer)
+        });
+        let mut asked: BTreeSet<String> = BTreeSet::new();
         for slot in self.slots() {
             let site = slot.decided_at();
+            let is_part = slot.part.is_some();
             let Some(adaptation) = slot.holds else {
                 continue;
             };
             let (down, up) = adaptation.counts();
             let experts = down.max(up);
+            if experts == 1 {
+                // There is nothing to route.
+                continue;
+            }
             let width = adaptation.input_width(slot.widths);
             let declared = policy.parameters(&RouterShape { width, experts });
             let reason = match policy.grain() {
-                _ if Self::IS_CAUSAL && experts > 1 && policy.looks_ahead() => {
+                _ if Self::IS_CAUSAL && policy.looks_ahead() => {
                     Some("sits in a decoder, where later tokens are not there to be read")
                 }
                 _ if !declared.is_empty() && !adaptation.reads_input() => Some("reads no input"),
                 Grain::Token if !adaptation.tells_tokens_apart() => {
                     Some("cannot tell tokens apart")
+                }
+                Grain::Token if reads_apart => Some(BESIDE),
+                Grain::Example if reads_apart && !declared.is_empty() => Some(BESIDE),
+                _ if !declared.is_empty() && !is_part && asked.contains(&site) => {
+                    Some("shares its site with a prefix, which is not read again as a text goes on")
                 }
                 _ => None,
             };
@@ -190,10 +222,9 @@ pub trait Adaptable: Named {
                     reason,
                 });
             }
-            if site != last && experts > 1 {
+            if asked.insert(site.clone()) {
                 let key = key.purpose(&site).purpose("router");
                 adaptation.set_router(Router::init(&declared, key, device));
-                last = site;
             }
         }
         Ok(self)

@@ -3,7 +3,7 @@
 use adamix_core::account::MARK;
 use adamix_core::adaptation::{Adaptation, AdaptationConfig, ScaledSide};
 
-use super::Role;
+use super::{Role, matches};
 
 /// One place of a model.
 #[derive(Debug)]
@@ -21,6 +21,11 @@ pub struct Slot<'a> {
 }
 
 impl Slot<'_> {
+    /// Whether a pattern means it: the name of its role, or the end of its path.
+    pub(super) fn is_meant(&self, pattern: &str) -> bool {
+        self.role.name() == pattern || matches(pattern, &self.path())
+    }
+
     /// Whether an adaptation has an effect here. The input of a part is that of the whole map, so it cannot
     /// be scaled alone.
     pub(super) fn accepts(&self, config: &AdaptationConfig) -> bool {

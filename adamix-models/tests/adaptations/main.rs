@@ -270,6 +270,19 @@ fn the_last_layers_are_those_farthest_from_the_embeddings() {
 }
 
 #[test]
+fn the_experts_of_a_prompt_are_no_layers() {
+    let prompt = VirtualTokensConfig::new(2).with_experts(8);
+    let prompt = Attachment::new(AdaptationConfig::VirtualTokens(prompt));
+    let model = attach(counted("minilm-l6"), prompt).unwrap();
+    let model = model.train_base(&["LayerNorm".to_owned()], 1);
+    let all = parameter::parameters(&model.unwrap());
+    let trained = all.iter().filter(|info| info.trainable);
+    let norms = trained.filter(|info| info.name.contains("LayerNorm"));
+    let layers: BTreeSet<_> = norms.map(|info| layer_of(&info.name)).collect();
+    assert_eq!(layers, BTreeSet::from([Some(5)]));
+}
+
+#[test]
 fn layers_start_alike_where_asked() {
     for same_in_layers in [true, false] {
         let update = Attachment {

@@ -41,6 +41,10 @@ impl RoutingPolicy for Dense {
         Decision::mixed(weights, Mix::Outputs).with_auxiliary(auxiliary)
     }
 
+    fn is_tied(&self) -> bool {
+        true
+    }
+
     fn native_inference(&self) -> Inference {
         Inference::Routed
     }

@@ -21,6 +21,10 @@ impl RoutingPolicy for Fixed {
         Decision::diagonal(self.expert, context.down, context.up)
     }
 
+    fn is_tied(&self) -> bool {
+        true
+    }
+
     fn native_inference(&self) -> Inference {
         Inference::Routed
     }

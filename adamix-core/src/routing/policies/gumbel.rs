@@ -55,6 +55,10 @@ impl RoutingPolicy for Gumbel {
         Decision::mixed(weights, Mix::Outputs)
     }
 
+    fn is_tied(&self) -> bool {
+        true
+    }
+
     fn native_inference(&self) -> Inference {
         Inference::Routed
     }

@@ -4,8 +4,9 @@ use serde::Deserialize;
 
 use crate::routing::{Choice, Decision, Grain, RoutingContext, RoutingPolicy};
 
-/// The expert of an example is a hash of its id, the seed and the site (the hash layers of Roller et al. 2021,
-/// by example in place of by word): fixed through all of training, so each expert sees a part of the data.
+/// The expert of an example is a hash of its id, the root of the draws and the site (the hash layers of Roller et al.
+/// 2021, by example in place of by word). Training has one root, so it is fixed there and each expert sees a part of the
+/// data. A measurement along this routing has a root of its own: what an example takes there says nothing of training.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hash {}
@@ -29,5 +30,9 @@ impl RoutingPolicy for Hash {
             down: side(context.down),
             up: side(context.up),
         }
+    }
+
+    fn is_tied(&self) -> bool {
+        true
     }
 }

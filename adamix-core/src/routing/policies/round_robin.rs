@@ -20,4 +20,8 @@ impl RoutingPolicy for RoundRobin {
         let turn = |count: usize| (turn % count as u64) as usize;
         Decision::one(turn(context.down), turn(context.up))
     }
+
+    fn is_tied(&self) -> bool {
+        true
+    }
 }

@@ -59,6 +59,10 @@ impl RoutingPolicy for TopK {
         balance.decision(context, logits, shares, chosen)
     }
 
+    fn is_tied(&self) -> bool {
+        true
+    }
+
     fn native_inference(&self) -> Inference {
         Inference::Routed
     }

@@ -59,6 +59,10 @@ impl RoutingPolicy for TopP {
         Balance::new(self.balance, self.z).decision(context, logits, shares, chosen)
     }
 
+    fn is_tied(&self) -> bool {
+        true
+    }
+
     fn native_inference(&self) -> Inference {
         Inference::Routed
     }

@@ -6,9 +6,6 @@
 use adamix_keys::Key;
 use serde::Serialize;
 
-/// How many corpora are drawn.
-pub const SAMPLES: usize = 1000;
-
 /// A score with its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {

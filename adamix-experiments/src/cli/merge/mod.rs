@@ -108,7 +108,10 @@ impl Merge {
         let data = |run: &RunFolder| Ok(run.result()?.identity.data_hash);
         let hashes: Vec<String> = folders.iter().map(data).collect::<Result<_>>()?;
         for i in 1..hashes.len() {
-            let kept = configs[i].input == configs[0].input;
+            let (one, other) = (&configs[i], &configs[0]);
+            // Drawn rows depend on the seed.
+            let drawn = one.few_shot.per_class > 0 && one.seed != other.seed;
+            let kept = one.input == other.input && one.few_shot == other.few_shot && !drawn;
             ensure!(
                 hashes[i] == hashes[0] && configs[i].task == configs[0].task && kept,
                 "{}: trained on other data, or other rows of it, than {}",

@@ -240,8 +240,7 @@ impl Predict {
                 },
             };
             let predictions = evaluator.predict(examples, encodings, &show::rows(&progress))?;
-            let given = task.filter(|task| !task.labels.is_empty());
-            let labels = given.map_or(&served.labels, |task| &task.labels);
+            let labels = served.class_names(task)?;
             let rows = predictions.rows.iter().zip(&predictions.logits);
             for ((row, logits), encoding) in rows.zip(encodings) {
                 let label = match logits.as_slice() {

@@ -113,6 +113,7 @@ pub fn train(
         sitting,
         device: &device,
         initial: &adapted,
+        work_follows: true,
     };
     let finished = driver.run(AdamW::new(config.optimizer.adamw()), started)?;
 

@@ -54,10 +54,15 @@ impl Figure5 {
                     .draws
                     .iter()
                     .filter_map(|d| d.metrics.get(&column.metric).copied().flatten());
+                let scores: Vec<f64> = scores.map(|s| s * scale).collect();
+                if scores.is_empty() {
+                    // Such as a correlation of constant outputs.
+                    continue;
+                }
                 let merged = Reading::Own.score(record, mode.state, &column.metric);
                 runs.push(Drawn {
                     record,
-                    scores: scores.map(|s| s * scale).collect(),
+                    scores,
                     merged: merged.map(|s| s * scale),
                 });
             }

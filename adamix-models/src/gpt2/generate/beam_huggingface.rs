@@ -61,7 +61,7 @@ impl HuggingFaceBeam {
     /// The best hypothesis for each prompt.
     ///
     /// # Errors
-    /// If a setting is out of range or a prompt does not fit the model.
+    /// If a setting is out of range, a prompt does not fit the model, or a logit is not finite.
     pub fn search<'a>(
         &self,
         model: impl Into<Served<'a>>,
@@ -99,7 +99,7 @@ impl HuggingFaceBeam {
         let mut searches: Vec<Search> = (0..prompts.len()).map(start).collect();
         for length in 1..=limit {
             for search in &mut searches {
-                self.advance(search, prompts, &mut logits, length);
+                self.advance(search, prompts, &mut logits, length)?;
             }
             searches.retain_mut(|search| {
                 let done = length == limit || self.is_done(search, length);
@@ -128,11 +128,20 @@ impl HuggingFaceBeam {
     }
 
     /// Adds one token to the hypotheses, which then have `length`.
-    fn advance(&self, search: &mut Search, prompts: &[&[u32]], logits: &mut Logits, length: usize) {
+    fn advance(
+        &self,
+        search: &mut Search,
+        prompts: &[&[u32]],
+        logits: &mut Logits,
+        length: usize,
+    ) -> Result<(), GenerateError> {
         let mut best = Best::new(self.beams * (1 + self.end.len()).max(2));
         for (slot, beam) in search.live.iter().enumerate() {
             let row = logits.row_mut(beam.row);
-            let softmax = LogSoftmax::of(row);
+            let softmax = LogSoftmax::of(row).ok_or(GenerateError::NotFinite {
+                sequence: search.prompt,
+                tokens: length - 1,
+            })?;
             let history = [prompts[search.prompt], &beam.tokens].concat();
             ban_repeated(row, &history, self.no_repeat_ngram);
             best.extend(slot, row, |logit| beam.score + softmax.log_p(logit));
@@ -155,6 +164,7 @@ impl HuggingFaceBeam {
         live.truncate(self.beams);
         search.live = live;
         search.finished.truncate(self.beams);
+        Ok(())
     }
 
     fn divisor(&self, length: usize) -> f32 {

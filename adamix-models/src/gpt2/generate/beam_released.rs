@@ -51,7 +51,7 @@ impl ReleasedBeam {
     /// The best hypothesis for each prompt.
     ///
     /// # Errors
-    /// If a setting is out of range or a prompt does not fit the model.
+    /// If a setting is out of range, a prompt does not fit the model, or a logit is not finite.
     pub fn search<'a>(
         &self,
         model: impl Into<Served<'a>>,
@@ -94,7 +94,7 @@ impl ReleasedBeam {
         let mut searches: Vec<Search> = (0..prompts.len()).map(start).collect();
         for length in 1..=limit {
             for search in &mut searches {
-                self.advance(search, &mut logits, length);
+                self.advance(search, &mut logits, length)?;
             }
             searches.retain_mut(|search| {
                 let ended = search.live.is_empty() || length == limit;
@@ -132,12 +132,20 @@ impl ReleasedBeam {
     }
 
     /// Adds one token to the hypotheses, which then have `length`.
-    fn advance(&self, search: &mut Search, logits: &mut Logits, length: usize) {
+    fn advance(
+        &self,
+        search: &mut Search,
+        logits: &mut Logits,
+        length: usize,
+    ) -> Result<(), GenerateError> {
         let mut best = Best::new(self.beams);
         for (slot, beam) in search.live.iter().enumerate() {
             let row = logits.row_mut(beam.row);
             ban_repeated(row, &beam.tokens, self.no_repeat_ngram);
-            let softmax = LogSoftmax::of(row);
+            let softmax = LogSoftmax::of(row).ok_or(GenerateError::NotFinite {
+                sequence: search.prompt,
+                tokens: length - 1,
+            })?;
             best.extend(slot, row, |logit| beam.score + softmax.log_p(logit));
         }
         let divisor = self.divisor(length);
@@ -159,6 +167,7 @@ impl ReleasedBeam {
             }
         }
         search.live = live;
+        Ok(())
     }
 
     fn divisor(&self, length: usize) -> f32 {

@@ -8,18 +8,19 @@ pub(super) struct LogSoftmax {
 }
 
 impl LogSoftmax {
-    /// The normaliser of a row of logits, of which some may be minus infinity.
-    pub(super) fn of(logits: &[f32]) -> Self {
+    /// The normaliser of a row of logits, of which some may be minus infinity; none if one is no number or infinite.
+    pub(super) fn of(logits: &[f32]) -> Option<Self> {
         let (largest, sum) = adamix_kernels::exponential_sum(logits);
-        Self {
-            largest,
-            log_sum: sum.ln(),
-        }
+        let log_sum = sum.ln();
+        // Where every token is impossible there is no sum, and nothing wrong.
+        let sound = log_sum.is_finite() || logits.iter().all(|l| *l == f32::NEG_INFINITY);
+        sound.then_some(Self { largest, log_sum })
     }
 
-    /// Never above zero.
+    /// Never above zero; no number where every token is impossible.
     pub(super) fn log_p(self, logit: f32) -> f32 {
-        ((logit - self.largest) - self.log_sum).min(0.0)
+        let log_p = (logit - self.largest) - self.log_sum;
+        if log_p > 0.0 { 0.0 } else { log_p }
     }
 }
 
@@ -153,8 +154,20 @@ mod tests {
     #[test]
     fn log_probabilities_sum_to_one() {
         let logits = [3f32.ln(), 0.0, f32::NEG_INFINITY];
-        let softmax = LogSoftmax::of(&logits);
+        let softmax = LogSoftmax::of(&logits).unwrap();
         let p: Vec<f32> = logits.iter().map(|l| softmax.log_p(*l).exp()).collect();
         assert!((p[0] - 0.75).abs() < 1e-6 && (p[1] - 0.25).abs() < 1e-6 && p[2] == 0.0);
+    }
+
+    #[test]
+    fn what_is_no_number_has_no_probability() {
+        for wrong in [f32::NAN, f32::INFINITY] {
+            assert!(LogSoftmax::of(&[1.0, wrong, f32::NEG_INFINITY, 2.0]).is_none());
+        }
+        let banned = [f32::NEG_INFINITY; 9];
+        let softmax = LogSoftmax::of(&banned).unwrap();
+        let mut best = Best::new(2);
+        best.extend(0, &banned, |logit| softmax.log_p(logit));
+        assert_eq!(best.into_vec(), []);
     }
 }

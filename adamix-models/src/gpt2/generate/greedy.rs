@@ -17,7 +17,7 @@ impl Greedy {
     /// What follows each prompt.
     ///
     /// # Errors
-    /// If a setting is out of range or a prompt does not fit the model.
+    /// If a setting is out of range, a prompt does not fit the model, or a logit is not finite.
     pub fn search<'a>(
         &self,
         model: impl Into<Served<'a>>,
@@ -61,9 +61,13 @@ pub(super) fn continue_each(
     for step in 0..new_tokens {
         let (mut parents, mut tokens, mut live) = (Vec::new(), Vec::new(), Vec::new());
         for (row, prompt) in rows.iter().copied().enumerate() {
-            let token = choose(prompt, step, logits.row(row));
             let row_logits = logits.row(row);
-            let log_p = LogSoftmax::of(row_logits).log_p(row_logits[token as usize]);
+            let softmax = LogSoftmax::of(row_logits).ok_or(GenerateError::NotFinite {
+                sequence: prompt,
+                tokens: step,
+            })?;
+            let token = choose(prompt, step, row_logits);
+            let log_p = softmax.log_p(row_logits[token as usize]);
             found[prompt].tokens.push(token);
             found[prompt].score += log_p;
             if !end.contains(&token) {

@@ -40,6 +40,16 @@ pub enum GenerateError {
     /// A prompt does not fit the model.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The model gives something that is no number.
+    #[error(
+        "sequence {sequence}: after {tokens} new tokens the model's output is not finite; its training or its merging went wrong"
+    )]
+    NotFinite {
+        /// The sequence's place in the batch.
+        sequence: usize,
+        /// How many tokens follow it so far.
+        tokens: usize,
+    },
     /// A setting is out of its range.
     #[error("`{key}` is {found}, expected {expected}")]
     Setting {

@@ -26,8 +26,8 @@ impl Sample {
     /// other prompts nor their order change it.
     ///
     /// # Errors
-    /// If a setting is out of range, a prompt does not fit the model, or `examples` are not as many as the
-    /// prompts.
+    /// If a setting is out of range, a prompt does not fit the model, a logit is not finite, or `examples` are
+    /// not as many as the prompts.
     pub fn search<'a>(
         &self,
         model: impl Into<Served<'a>>,

@@ -114,11 +114,53 @@ fn tied_sides_follow_one_uniform_draw() {
     assert!(statistic < 16.27, "{statistic} {counts:?}");
 }
 
+fn site((down, up): (usize, usize)) -> Site {
+    Site {
+        name: SITE.to_owned(),
+        down,
+        up,
+    }
+}
+
+/// The experts that 40 examples take at random in a mixture which this policy trained: down, up.
+fn served_at_random(
+    policy: Arc<dyn RoutingPolicy>,
+    counts: (usize, usize),
+    device: &Device,
+) -> [Vec<usize>; 2] {
+    let paths = Inference::Random.paths(&policy, &[site(counts)], 1, Key::new(3));
+    let examples: Vec<u32> = (0..40).collect();
+    let asking = Asking {
+        counts,
+        input: None,
+        mask: None,
+        router: None,
+        device,
+    };
+    match paths[0].pass(&examples).decide(SITE, &asking) {
+        Decision::Experts { down, up } => [chosen(&down), chosen(&up)],
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn random_inference_keeps_together_what_was_trained_together() {
+    let device = Device::flex();
+    for policy in all() {
+        let [down, up] = served_at_random(policy.clone(), (4, 4), &device);
+        assert_eq!(down == up, policy.is_tied(), "{}", policy.name());
+        // Where a side is shared every policy is served by the same draws.
+        let free = served_at_random(Arc::new(Stochastic {}), (4, 1), &device);
+        let found = served_at_random(policy.clone(), (4, 1), &device);
+        assert_eq!(found, free, "{}", policy.name());
+    }
+}
+
 #[test]
 fn a_tied_mixture_is_served_at_random_as_it_was_trained() {
     let device = Device::flex();
     let tied: Arc<dyn RoutingPolicy> = Arc::new(StochasticTied {});
-    let sites: [Site; 0] = [];
+    let sites = [site((4, 4))];
     for inference in [Inference::Random, Inference::MonteCarlo] {
         let paths = inference.paths(&tied, &sites, 40, Key::new(3));
         let mut counts = [0f64; 4];

@@ -41,6 +41,21 @@ proptest! {
     }
 
     #[test]
+    fn a_policy_is_tied_if_down_i_only_ever_meets_up_i(seed: u64) {
+        let device = Device::flex();
+        for policy in all() {
+            let mut pairs = (0..48).map(|step| {
+                let ask = Ask::new(policy.as_ref(), (4, 4), Key::new(seed), &device).at(step, step % 2);
+                match ask.ask(policy.as_ref()) {
+                    Decision::Experts { down, up } => down == up,
+                    Decision::Mixed(mixed) => mixed.mix == Mix::Outputs,
+                }
+            });
+            prop_assert_eq!(policy.is_tied(), pairs.all(|is_pair| is_pair), "{}", policy.name());
+        }
+    }
+
+    #[test]
     fn what_an_example_gets_does_not_depend_on_its_place(seed: u64) {
         let device = Device::flex();
         for policy in all() {

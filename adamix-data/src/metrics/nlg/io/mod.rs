@@ -1,16 +1,21 @@
 //! Files of references and outputs.
 //!
-//! References come as a data set's own file (rows with one input are one segment): E2E's CSV or
-//! `context||text` lines, WebNLG's XML or JSON, DART's JSON; as blocks of lines separated by blank lines; or
-//! as numbered files (`refs0`, `refs1`, …) with one line a segment. Outputs come one a line or as the E2E challenge's table of meaning representation and output.
+//! References come as a data set's own file: E2E's CSV or `context||text` lines, WebNLG's XML or JSON, DART's
+//! JSON; as blocks of lines separated by blank lines; or as numbered files (`refs0`, `refs1`, …) with one line
+//! a segment. A data set's rows with one input are one segment; if there is an output for every entry of the
+//! file (in a table: every run of rows with one input), the entries are. Outputs come one a line or as the E2E
+//! challenge's table of meaning representation and output.
 
 mod corpus;
 mod table;
 
+use super::Kind;
 use super::error::ScoreError;
+use crate::error::DataError;
 use crate::nlg::Part;
+use crate::source::{TextFile, read_bytes};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use table::{Row, Side};
 
@@ -63,18 +68,31 @@ impl Texts {
     }
 }
 
-/// Reads a file of references and one of outputs, and matches them up.
+/// Reads a file of references and one of outputs as the programs of `kind` do, and matches them up.
 ///
 /// If both carry meaning representations, references follow the outputs' order; else both are taken in
 /// their own order and must be equally many.
-pub fn read(references: &Path, outputs: &Path) -> Result<Texts, ScoreError> {
-    let (sources, texts, last_output) = read_outputs(outputs)?;
+pub fn read(references: &Path, outputs: &Path, kind: Kind) -> Result<Texts, ScoreError> {
+    let Outputs {
+        sources,
+        mut texts,
+        last: last_output,
+        open,
+    } = read_outputs(outputs, kind)?;
     let named = Named {
         path: outputs,
         sources: sources.as_deref(),
         count: texts.len(),
     };
-    let (groups, last_reference, note) = read_references(references, &named)?;
+    let (groups, last_reference, mut note) = read_references(references, &named, kind)?;
+    let padded = is_numbered(references);
+    if padded && open && texts.len() + 1 == groups.len() {
+        texts.push(String::new());
+        note = Some(format!(
+            "{}: its last output is the empty one behind the last line break",
+            outputs.display()
+        ));
+    }
     if groups.len() != texts.len() {
         return Err(ScoreError::Count {
             references_path: references.to_owned(),
@@ -101,7 +119,7 @@ pub fn read(references: &Path, outputs: &Path) -> Result<Texts, ScoreError> {
         outputs: texts,
         seen,
         note,
-        padded: is_numbered(references),
+        padded,
     })
 }
 
@@ -111,7 +129,16 @@ type Group = (Vec<String>, Option<bool>);
 /// What an output is written for, and the line that says so.
 type Source = (String, usize);
 
-type Outputs = (Option<Vec<Source>>, Vec<String>, usize);
+/// A file of outputs.
+struct Outputs {
+    /// The meaning representations, if there are any.
+    sources: Option<Vec<Source>>,
+    texts: Vec<String>,
+    /// The number of the last line.
+    last: usize,
+    /// Whether one more, empty line may be meant behind the last line break.
+    open: bool,
+}
 
 /// The outputs, as references are matched with them.
 struct Named<'a> {
@@ -120,21 +147,30 @@ struct Named<'a> {
     count: usize,
 }
 
-/// The meaning representations if there are any, the outputs, and the number of the last line.
-fn read_outputs(path: &Path) -> Result<Outputs, ScoreError> {
-    let text = read_text(path)?;
+fn read_outputs(path: &Path, kind: Kind) -> Result<Outputs, ScoreError> {
+    let file = read_file(path)?;
+    let text = text_of(&file)?;
     let last = text.lines().count().max(1);
+    let plain = |texts: Vec<String>, open| Outputs {
+        sources: None,
+        texts,
+        last,
+        open,
+    };
     if table::is_table(path, &text, Side::Output) {
-        let rows = table::parse(path, &text, Side::Output)?;
+        let rows = table::parse(path, &text, Side::Output, kind)?;
         let pair = |row: Row| ((row.source, row.line), row.text);
-        let (sources, outputs) = rows.into_iter().map(pair).unzip();
-        return Ok((Some(sources), outputs, last));
+        let (sources, texts) = rows.into_iter().map(pair).unzip();
+        return Ok(Outputs {
+            sources: Some(sources),
+            ..plain(texts, false)
+        });
     }
     if path.extension().is_some_and(|e| e == "jsonl") {
-        return Ok((None, generated(path, &text)?, last));
+        return Ok(plain(generated(path, &text)?, false));
     }
-    let outputs = text.lines().map(|line| line.trim().to_owned()).collect();
-    Ok((None, outputs, last))
+    let texts = text.lines().map(|line| line.trim().to_owned()).collect();
+    Ok(plain(texts, text.ends_with('\n')))
 }
 
 /// The texts that `adamix generate` writes as one object a line.
@@ -159,6 +195,7 @@ fn generated(path: &Path, text: &str) -> Result<Vec<String>, ScoreError> {
 fn read_references(
     path: &Path,
     outputs: &Named<'_>,
+    kind: Kind,
 ) -> Result<(Vec<Group>, usize, Option<String>), ScoreError> {
     let mut note = None;
     let plain = |groups: Vec<Vec<String>>| groups.into_iter().map(|texts| (texts, None)).collect();
@@ -166,12 +203,16 @@ fn read_references(
         let (groups, last) = read_numbered(path)?;
         return Ok((plain(groups), last, note));
     }
-    let text = read_text(path)?;
-    let last = text.lines().count().max(1);
-    let groups = if let Some(corpus) = corpus::of(path, &text) {
-        group(path, corpus::rows(corpus, path)?, outputs, &mut note)?
-    } else if table::is_table(path, &text, Side::Reference) {
-        let rows = table::parse(path, &text, Side::Reference)?;
+    let file = read_file(path)?;
+    let last = file.lines().count().max(1);
+    if let Some(corpus) = corpus::of(&file) {
+        let rows = corpus::rows(corpus, &file)?;
+        let groups = group(path, rows, outputs, &mut note)?;
+        return Ok((groups, last, note));
+    }
+    let text = text_of(&file)?;
+    let groups = if table::is_table(path, &text, Side::Reference) {
+        let rows = table::parse(path, &text, Side::Reference, kind)?;
         group(path, rows, outputs, &mut note)?
     } else {
         plain(blocks(path, &text, outputs.count)?)
@@ -179,14 +220,26 @@ fn read_references(
     Ok((groups, last, note))
 }
 
-/// Groups rows by what they are written for: in the order of the outputs if they name theirs, else in the
-/// order of first appearance. `note` tells of those without an output, or with several.
+/// Groups rows by what they are written for: in the order of the outputs if they name theirs, else by entries
+/// if there are as many, else in the order of first appearance. `note` tells of those without an output, or
+/// with several.
 fn group(
     path: &Path,
     rows: Vec<Row>,
     outputs: &Named<'_>,
     note: &mut Option<String>,
 ) -> Result<Vec<Group>, ScoreError> {
+    if outputs.sources.is_none() {
+        let of_one = |a: &Row, b: &Row| a.entry == b.entry && a.source == b.source;
+        let entries: Vec<&[Row]> = rows.chunk_by(of_one).collect();
+        if entries.len() == outputs.count {
+            let segment = |rows: &[Row]| -> Group {
+                let texts = rows.iter().map(|row| row.text.clone()).collect();
+                (texts, rows[0].seen)
+            };
+            return Ok(entries.into_iter().map(segment).collect());
+        }
+    }
     let mut positions: HashMap<String, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
     for row in rows {
@@ -271,7 +324,8 @@ fn numbered(path: &Path, number: usize) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// `path0`, `path1`, …: one line a segment in each; empty lines stand for missing references.
+/// `path0`, `path1`, …: one line a segment in each; empty lines stand for missing references, one of them
+/// behind the last line break if the first file has a line there.
 fn read_numbered(path: &Path) -> Result<(Vec<Vec<String>>, usize), ScoreError> {
     let mut groups: Vec<Vec<String>> = Vec::new();
     let mut first = 0;
@@ -280,8 +334,12 @@ fn read_numbered(path: &Path) -> Result<(Vec<Vec<String>>, usize), ScoreError> {
         if !path.exists() {
             break;
         }
-        let text = read_text(&path)?;
-        let lines: Vec<&str> = text.lines().collect();
+        let file = read_file(&path)?;
+        let text = text_of(&file)?;
+        let mut lines: Vec<&str> = text.lines().collect();
+        if lines.len() + 1 == first && text.ends_with('\n') {
+            lines.push("");
+        }
         if number == 0 {
             first = lines.len();
             groups = vec![Vec::new(); lines.len()];
@@ -308,11 +366,11 @@ fn read_numbered(path: &Path) -> Result<(Vec<Vec<String>>, usize), ScoreError> {
     Ok((groups, first.max(1)))
 }
 
-/// Reads a whole file as UTF-8. A lone carriage return ends a line too, as in Python.
-pub(crate) fn read_text(path: &Path) -> Result<String, ScoreError> {
-    let bytes = fs::read(path).map_err(|source| ScoreError::Read {
-        path: path.to_owned(),
-        source,
+/// Reads a whole file as UTF-8, once: it may be a pipe.
+fn read_file(path: &Path) -> Result<TextFile, ScoreError> {
+    let (bytes, hash) = read_bytes(path).map_err(|error| match error {
+        DataError::Io { path, source } => ScoreError::Read { path, source },
+        other => ScoreError::Data(other),
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -327,10 +385,21 @@ pub(crate) fn read_text(path: &Path) -> Result<String, ScoreError> {
         Some(rest) => rest.to_owned(),
         None => text,
     };
-    if !text.contains('\r') {
-        return Ok(text);
+    Ok(TextFile {
+        path: path.to_owned(),
+        text,
+        hash,
+    })
+}
+
+/// The text of a file whose lines are its rows. A lone carriage return ends a line too, as in Python.
+fn text_of(file: &TextFile) -> Result<Cow<'_, str>, ScoreError> {
+    file.check_lines()?;
+    if !file.text.contains('\r') {
+        return Ok(Cow::Borrowed(file.text.as_str()));
     }
-    Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
+    let text = file.text.replace("\r\n", "\n").replace('\r', "\n");
+    Ok(Cow::Owned(text))
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! The two-column tables of the E2E challenge, comma- or tab-separated, with or without a header.
 
+use super::super::Kind;
 use super::super::error::ScoreError;
 use crate::delimited::{Record, records};
 use regex::Regex;
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Which table: the name of its second column differs.
@@ -21,6 +23,8 @@ pub(super) struct Row {
     pub(super) line: usize,
     /// Whether training saw the input's category, where the data set says so.
     pub(super) seen: Option<bool>,
+    /// Which of the data set's entries it belongs to; a table has none.
+    pub(super) entry: usize,
 }
 
 /// Whether a file is a table: by its name, or by its first line being a header or, of outputs, a meaning representation
@@ -41,21 +45,34 @@ pub(super) fn is_table(path: &Path, text: &str, side: Side) -> bool {
         return true;
     }
     records(first, separator(first)).is_ok_and(|records| {
-        records
-            .first()
-            .is_some_and(|header| matches!(columns(&header.fields, side), Some((1, 1))))
+        records.first().is_some_and(|header| {
+            // Texts may start as names of columns do.
+            let counts = [false, true].map(|whole| columns(&header.fields, side, whole));
+            counts == [(1, 1); 2]
+        })
     })
 }
 
-/// Reads a table's rows in order.
-pub(super) fn parse(path: &Path, text: &str, side: Side) -> Result<Vec<Row>, ScoreError> {
-    // Repairs that the official script makes to pound signs and accents before it reads the table.
-    let text = text
-        .trim_start_matches('\u{feff}')
-        .replace('Ł', "£")
+/// Repairs that the E2E script makes to pound signs and accents before it reads a table.
+fn repaired(text: &str) -> String {
+    text.replace('Ł', "£")
         .replace("Â£", "£")
         .replace("Ã©", "é")
-        .replace("ã©", "é");
+        .replace("ã©", "é")
+}
+
+/// Reads a table's rows in order.
+pub(super) fn parse(
+    path: &Path,
+    text: &str,
+    side: Side,
+    kind: Kind,
+) -> Result<Vec<Row>, ScoreError> {
+    let text = text.trim_start_matches('\u{feff}');
+    let text: Cow<'_, str> = match kind {
+        Kind::E2e => Cow::Owned(repaired(text)),
+        _ => Cow::Borrowed(text),
+    };
     let first = text.lines().find(|line| !line.trim().is_empty());
     let problem = |line: usize, problem: String| ScoreError::Layout {
         path: path.to_owned(),
@@ -72,13 +89,13 @@ pub(super) fn parse(path: &Path, text: &str, side: Side) -> Result<Vec<Row>, Sco
         return Err(problem(1, "the table is empty".to_owned()));
     };
     let width = header.len();
-    let (source, target, skip) = match columns(header, side) {
-        Some((1, 1)) => {
+    let (source, target, skip) = match columns(header, side, false) {
+        (1, 1) => {
             let find = |pattern: &Regex| header.iter().position(|f| pattern.is_match(f));
-            let (sources, targets) = patterns(side);
+            let (sources, targets) = patterns(side, false);
             (find(&sources), find(&targets), 1)
         }
-        Some((0, 0)) if width == 2 => (Some(0), Some(1), 0),
+        (0, 0) if width == 2 => (Some(0), Some(1), 0),
         _ => (None, None, 0),
     };
     let (Some(source), Some(target)) = (source, target) else {
@@ -105,6 +122,7 @@ pub(super) fn parse(path: &Path, text: &str, side: Side) -> Result<Vec<Row>, Sco
                 text: std::mem::take(&mut fields[target]),
                 line,
                 seen: None,
+                entry: 0,
             })
         })
         .collect()
@@ -115,27 +133,26 @@ fn separator(first_line: &str) -> char {
 }
 
 /// How many columns a header has for sources and for texts.
-fn columns(header: &[String], side: Side) -> Option<(usize, usize)> {
-    let (sources, targets) = patterns(side);
+fn columns(header: &[String], side: Side, whole: bool) -> (usize, usize) {
+    let (sources, targets) = patterns(side, whole);
     let count = |pattern: &Regex| header.iter().filter(|f| pattern.is_match(f)).count();
-    Some((count(&sources), count(&targets)))
+    (count(&sources), count(&targets))
 }
 
-/// The header names that the official script knows; it matches them at the start of a field.
-fn patterns(side: Side) -> (Regex, Regex) {
-    let compile = |pattern: &str| Regex::new(pattern).expect("a fixed pattern");
+/// The header names that the official script knows. It matches them at the start of a field; `whole` wants nothing
+/// behind them.
+fn patterns(side: Side, whole: bool) -> (Regex, Regex) {
+    let end = if whole { r"\s*$" } else { "" };
+    let compile =
+        |names: &str| Regex::new(&format!("(?i)^(?:{names})s?{end}")).expect("a fixed pattern");
     (
-        compile(
-            r"(?i)^(?:mr|src|source|meaning(?:[_ .-]rep(?:resentation)?)?|da|dial(?:ogue)?[_ .-]act)s?",
-        ),
-        match side {
-            Side::Reference => compile(
-                r"(?i)^(?:trg|tgt|target|ref(?:erence)?|human(?:[_ .-](?:ref(?:erence)?))?)s?",
-            ),
-            Side::Output => compile(
-                r"(?i)^(?:out(?:put)?|ref(?:erence)?|sys(?:tem)?(?:[_ .-](?:out(?:put)?|ref(?:erence)?))?)s?",
-            ),
-        },
+        compile(r"mr|src|source|meaning(?:[_ .-]rep(?:resentation)?)?|da|dial(?:ogue)?[_ .-]act"),
+        compile(match side {
+            Side::Reference => r"trg|tgt|target|ref(?:erence)?|human(?:[_ .-](?:ref(?:erence)?))?",
+            Side::Output => {
+                r"out(?:put)?|ref(?:erence)?|sys(?:tem)?(?:[_ .-](?:out(?:put)?|ref(?:erence)?))?"
+            }
+        }),
     )
 }
 
@@ -144,7 +161,7 @@ mod tests {
     use super::*;
 
     fn rows(text: &str, side: Side) -> Result<Vec<(String, String)>, String> {
-        parse(Path::new("t.csv"), text, side)
+        parse(Path::new("t.csv"), text, side, Kind::E2e)
             .map(|rows| rows.into_iter().map(|r| (r.source, r.text)).collect())
             .map_err(|error| error.to_string())
     }
@@ -164,6 +181,15 @@ mod tests {
     }
 
     #[test]
+    fn other_programs_than_e2es_repair_nothing() {
+        let table = "mr,ref\na,Ł Â£ Ã© ã©\n";
+        for (kind, text) in [(Kind::E2e, "£ £ é é"), (Kind::Bleu, "Ł Â£ Ã© ã©")] {
+            let read = parse(Path::new("t.csv"), table, Side::Reference, kind).expect("valid");
+            assert_eq!(read[0].text, text);
+        }
+    }
+
+    #[test]
     fn a_table_is_known_by_its_name_its_header_or_its_acts() {
         let is = |name: &str, text: &str| is_table(Path::new(name), text, Side::Output);
         assert!(is("t.tsv", "a") && is("t.txt", "MR\toutput\na\tb"));
@@ -172,6 +198,8 @@ mod tests {
             "name[The Mill], food[Thai]\tThe Mill serves Thai."
         ));
         assert!(!is("t.txt", "A text [sic]\tof three\tparts") && !is("t.txt", "A text."));
+        assert!(!is("t.txt", "Mr. Smith,out of money") && is("t.csv", "Mr. Smith,out of money"));
+        assert!(is("t.txt", "Meaning_Representation,System Outputs\na,b"));
     }
 
     #[test]

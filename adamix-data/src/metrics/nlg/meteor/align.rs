@@ -61,11 +61,12 @@ impl Matches {
             .output_coverage
             .len()
             .max(self.reference_coverage.len());
+        let chosen = &mut Vec::new();
         match words {
-            0..=64 => self.search::<[u64; 1]>(),
-            65..=256 => self.search::<[u64; 4]>(),
-            257..=2048 => self.search::<[u64; 32]>(),
-            _ => self.search::<Vec<u64>>(),
+            0..=64 => self.search::<[u64; 1]>(chosen),
+            65..=256 => self.search::<[u64; 4]>(chosen),
+            257..=2048 => self.search::<[u64; 32]>(chosen),
+            _ => self.search::<Vec<u64>>(chosen),
         }
     }
 
@@ -85,7 +86,8 @@ impl Matches {
         free.then_some(*only)
     }
 
-    fn search<B: Bits>(&self) -> Vec<Match> {
+    /// `chosen` holds the matches of the paths that were kept, as a tree: each with the one before it.
+    fn search<B: Bits>(&self, chosen: &mut Vec<(Option<usize>, Match)>) -> Vec<Match> {
         let length = self.by_start.len();
         let certain: Vec<Option<Match>> = (0..length).map(|i| self.certain(i)).collect();
         let words = length.max(self.output_coverage.len());
@@ -94,8 +96,6 @@ impl Matches {
             start.mark(found);
         }
 
-        // Chosen matches form a tree: each path remembers its last one.
-        let mut chosen: Vec<(Option<usize>, Match)> = Vec::new();
         let mut next = vec![start];
         let mut paths: Vec<Path<B>> = Vec::new();
         let mut ranking = Vec::new();
@@ -105,6 +105,11 @@ impl Matches {
             rank(&paths, &mut ranking);
             for &key in &ranking {
                 let mut path = paths[index_of(key)].clone();
+                // Most paths end in the ranking: only those that come through it are worth remembering.
+                if let Some(found) = path.pending.take() {
+                    chosen.push((path.last_chosen, found));
+                    path.last_chosen = Some(chosen.len() - 1);
+                }
                 if position == length {
                     path.chunks += u32::from(path.last_end.is_some());
                     next.push(path);
@@ -127,8 +132,7 @@ impl Matches {
                     let mut taken = path.clone();
                     taken.mark(found);
                     taken.advance(found);
-                    chosen.push((path.last_chosen, *found));
-                    taken.last_chosen = Some(chosen.len() - 1);
+                    taken.pending = Some(*found);
                     // The original adds the distance to the path it came from, not to the new one.
                     path.distance += found.reference.abs_diff(found.output);
                     next.push(taken);
@@ -146,7 +150,9 @@ impl Matches {
         rank(&next, &mut ranking);
 
         let mut best: Vec<Match> = certain.into_iter().flatten().collect();
-        let mut link = next[index_of(ranking[0])].last_chosen;
+        let path = &next[index_of(ranking[0])];
+        best.extend(path.pending);
+        let mut link = path.last_chosen;
         while let Some(i) = link {
             let (previous, found) = chosen[i];
             best.push(found);
@@ -252,6 +258,8 @@ struct Path<B> {
     last_end: Option<u32>,
     distance: u32,
     last_chosen: Option<usize>,
+    /// The match that was taken last, while it is not among the chosen.
+    pending: Option<Match>,
 }
 
 impl<B: Bits> Path<B> {
@@ -266,6 +274,7 @@ impl<B: Bits> Path<B> {
             last_end: None,
             distance: 0,
             last_chosen: None,
+            pending: None,
         }
     }
 
@@ -326,6 +335,21 @@ mod tests {
         assert_eq!(best, [word(1, 0), word(2, 1)]);
         assert_eq!(chunks(&best), 1);
         assert_eq!(chunks(&[word(1, 0), word(0, 1)]), 2);
+    }
+
+    #[test]
+    fn only_paths_that_are_kept_are_remembered() {
+        let words = 60;
+        let mut matches = Matches::new(words, words);
+        for i in 0..words as u32 {
+            for j in 0..words as u32 {
+                matches.add(word(i, j));
+            }
+        }
+        let mut chosen = Vec::new();
+        let best = matches.search::<[u64; 1]>(&mut chosen);
+        assert_eq!((best.len(), chunks(&best)), (words, 1));
+        assert!(chosen.len() <= BEAM * (words + 1), "{}", chosen.len());
     }
 
     #[test]

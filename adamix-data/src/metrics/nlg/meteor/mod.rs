@@ -47,7 +47,7 @@ struct Sentence {
 
 /// The folder in which data and index are looked for when none is given: `ADAMIX_METEOR`, else
 /// `adamix/meteor` in the user's cache folder.
-pub fn default_folder() -> PathBuf {
+fn default_folder() -> PathBuf {
     data_folder::of("ADAMIX_METEOR", "meteor")
 }
 
@@ -64,7 +64,7 @@ fn cached_name(place: Option<&Path>) -> String {
 
 impl Meteor {
     /// Opens the scorer with the data in `place` (a folder, a pycocoevalcap wheel or an index file), or in
-    /// the [`default_folder`].
+    /// `ADAMIX_METEOR` or `adamix/meteor` of the user's cache folder.
     ///
     /// The first time, the official data is compiled to an index, which takes some seconds; it is kept
     /// beside the data, or in the cache folder if that cannot be written.

@@ -21,6 +21,7 @@ pub struct Tokenizer {
     words: WordRules,
     punkt: Option<Punkt>,
     sentence_end: Regex,
+    marks_together: Regex,
 }
 
 impl Tokenizer {
@@ -30,6 +31,7 @@ impl Tokenizer {
             words: WordRules::new(),
             punkt,
             sentence_end: Regex::new(r#"[.?!]['")\]}»”’]*\s+"#).expect("a fixed pattern"),
+            marks_together: Regex::new(r#"[.?!][)";}\]*:@'({\[]|\.[?!]"#).expect("a fixed pattern"),
         }
     }
 
@@ -43,8 +45,12 @@ impl Tokenizer {
         words.flatten().collect()
     }
 
-    /// Whether the words of a text may depend on where a sentence ends: a mark at a word, before another.
+    /// Whether the words of a text may depend on where a sentence ends: a mark at a word, before another; or right
+    /// before a mark, where Punkt ends sentences, too.
     pub fn depends_on_sentences(&self, text: &str) -> bool {
+        if self.marks_together.is_match(text) {
+            return true;
+        }
         let at_word = |start: usize| {
             let before = text[..start].chars().next_back();
             before.is_some_and(|c| !c.is_whitespace())
@@ -104,6 +110,10 @@ mod tests {
             ("One sentence.", false),
             ("One. Two", true),
             ("one.) two", true),
+            ("in 1903.), big", true),
+            ("a club.?", true),
+            ("\"One.\"", true),
+            ("One!!", false),
         ] {
             assert_eq!(tokenizer.depends_on_sentences(text), expected, "{text}");
         }

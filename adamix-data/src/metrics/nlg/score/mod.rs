@@ -29,10 +29,13 @@ pub fn score_files(
     outputs: &Path,
     options: &Options,
 ) -> Result<Scores, ScoreError> {
-    let mut texts = io::read(references, outputs)?;
+    let mut texts = io::read(references, outputs, kind)?;
     texts.part(options.part, references)?;
-    // GenerationEval's programs see the empty lines, and some count them.
-    if !matches!(kind, Kind::Webnlg | Kind::Dart) {
+    // The E2E scripts have no numbered files. The other programs see the empty lines, and some count them.
+    if matches!(
+        kind,
+        Kind::E2e | Kind::Nist | Kind::Meteor | Kind::RougeL | Kind::Cider
+    ) {
         texts.drop_padding();
     }
     let mut scores = score(kind, &texts.references, &texts.outputs, options)?;

@@ -70,7 +70,8 @@ impl FromStr for Kind {
     }
 }
 
-/// Options of scoring. The defaults are those of the official programs.
+/// Options of scoring. The defaults are those of the official programs, but for two of WebNLG and DART: GenerationEval
+/// takes four references unless told otherwise, and always counts the empty segment behind a last line break.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Which mteval to agree with on E2E: the Perl program, or the Python rewrite (`-p`).
@@ -87,13 +88,13 @@ pub struct Options {
     pub punkt: Option<PathBuf>,
     /// Which part of WebNLG's segments is scored.
     pub part: Part,
-    /// How many references of a segment WebNLG and DART use; LoRA and AdaMix use six.
+    /// How many references of a segment WebNLG and DART use; six by default, as in the scripts of LoRA and AdaMix.
     pub max_references: Option<usize>,
     /// Whether texts of WebNLG and DART are made lower case and split at every mark first, as LoRA and
     /// AdaMix do to outputs and references.
     pub lower_and_split: bool,
     /// Whether TER of WebNLG and DART counts the empty segment that GenerationEval finds behind the last
-    /// line break, with a rate of one.
+    /// line break, with a rate of one. Not by default: no system wrote it.
     pub phantom_segment: bool,
     /// Settings of sacreBLEU's BLEU.
     pub bleu: sacre::Settings,

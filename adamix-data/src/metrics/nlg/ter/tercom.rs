@@ -68,7 +68,7 @@ fn words(text: &str) -> Vec<&str> {
 }
 
 /// Edits that turn an output into a reference, each shift counting as one.
-pub fn edits(output: &[&str], reference: &[&str]) -> usize {
+fn edits(output: &[&str], reference: &[&str]) -> usize {
     if reference.is_empty() {
         return output.len();
     }
@@ -104,10 +104,8 @@ fn best_shift(
     type Rank = (i64, usize, Reverse<usize>, Reverse<usize>, Vec<u32>);
     let mut best: Option<Rank> = None;
     'pairs: for from in 0..words.len() {
-        for to in 0..reference.len() {
-            if from.abs_diff(to) > FARTHEST_SHIFT {
-                continue;
-            }
+        let end = reference.len().min(from + FARTHEST_SHIFT + 1);
+        for to in from.saturating_sub(FARTHEST_SHIFT)..end {
             let longest = words[from..]
                 .iter()
                 .zip(&reference[to..])
@@ -189,11 +187,15 @@ enum Edit {
     None,
 }
 
-/// The edit distance table, reused between calls.
+/// The edit distance table, reused between calls. It holds the cells within the band only: a whole table of two long
+/// lines has no room in memory.
 #[derive(Default)]
 struct Table {
+    /// Cells row by row.
     costs: Vec<u32>,
     edits: Vec<Edit>,
+    /// Of every row its first column, and where its cells start.
+    rows: Vec<(usize, usize)>,
 }
 
 impl Table {
@@ -201,12 +203,11 @@ impl Table {
     fn distance(&mut self, words: &[u32], reference: &[u32]) -> u32 {
         let width = reference.len() + 1;
         self.costs.clear();
-        self.costs.resize(width * (words.len() + 1), UNREACHED);
         self.edits.clear();
-        self.edits.resize(width * (words.len() + 1), Edit::None);
+        self.rows.clear();
+        self.rows.push((0, 0));
         for j in 0..width {
-            self.costs[j] = j as u32;
-            self.edits[j] = Edit::Insert;
+            self.push(j as u32, Edit::Insert);
         }
         let ratio = if words.is_empty() {
             1.0
@@ -225,30 +226,56 @@ impl Table {
             } else {
                 width.min(diagonal + band)
             };
-            for j in diagonal.saturating_sub(band)..end {
-                let here = i * width + j;
-                let above = here - width;
-                let (mut cost, mut edit) = (self.costs[above] + 1, Edit::Delete);
+            let first = diagonal.saturating_sub(band);
+            self.rows.push((first, self.costs.len()));
+            // What the cell before this one and the one above that have cost.
+            let mut before = UNREACHED;
+            let mut corner = first
+                .checked_sub(1)
+                .map_or(UNREACHED, |j| self.cost(i - 1, j));
+            for j in first..end {
+                let above = self.cost(i - 1, j);
+                let (mut cost, mut edit) = (above + 1, Edit::Delete);
                 if j > 0 {
                     // Keeping or substituting is preferred, then deletion, then insertion.
                     let same = words[i - 1] == reference[j - 1];
-                    let along = self.costs[above - 1] + u32::from(!same);
+                    let along = corner + u32::from(!same);
                     if along <= cost {
                         cost = along;
                         edit = if same { Edit::Keep } else { Edit::Substitute };
                     }
-                    if self.costs[here - 1] + 1 < cost {
-                        cost = self.costs[here - 1] + 1;
+                    if before + 1 < cost {
+                        cost = before + 1;
                         edit = Edit::Insert;
                     }
                 }
-                if cost < UNREACHED {
-                    self.costs[here] = cost;
-                    self.edits[here] = edit;
+                if cost >= UNREACHED {
+                    (cost, edit) = (UNREACHED, Edit::None);
                 }
+                self.push(cost, edit);
+                (before, corner) = (cost, above);
             }
         }
-        self.costs[width * (words.len() + 1) - 1]
+        self.cost(words.len(), reference.len())
+    }
+
+    fn push(&mut self, cost: u32, edit: Edit) {
+        self.costs.push(cost);
+        self.edits.push(edit);
+    }
+
+    /// Where a cell is, if it is within the band.
+    fn cell(&self, row: usize, column: usize) -> Option<usize> {
+        let (first, start) = self.rows[row];
+        let next = self.rows.get(row + 1);
+        let end = next.map_or(self.costs.len(), |(_, start)| *start);
+        let cell = start + column.checked_sub(first)?;
+        (cell < end).then_some(cell)
+    }
+
+    fn cost(&self, row: usize, column: usize) -> u32 {
+        self.cell(row, column)
+            .map_or(UNREACHED, |cell| self.costs[cell])
     }
 
     /// The alignment that belongs to the last distance.
@@ -256,7 +283,7 @@ impl Table {
         let mut path = Vec::with_capacity(words + reference);
         let (mut i, mut j) = (words, reference);
         while i > 0 || j > 0 {
-            let edit = self.edits[i * (reference + 1) + j];
+            let edit = self.cell(i, j).map_or(Edit::None, |cell| self.edits[cell]);
             match edit {
                 Edit::Keep | Edit::Substitute => {
                     i -= 1;
@@ -301,6 +328,20 @@ mod tests {
         assert_eq!(edits(&split("x a b"), &split("a b")), 1);
         assert_eq!(edits(&[], &split("a b")), 2);
         assert_eq!(edits(&split("a b"), &[]), 2);
+    }
+
+    #[test]
+    fn long_texts_take_the_memory_of_their_band() {
+        let words: Vec<u32> = (0..4000).collect();
+        let mut other = words.clone();
+        other[2000] = 4000;
+        let mut table = Table::default();
+        assert_eq!(table.distance(&other, &words), 1);
+        // The whole table would have 16 million cells.
+        assert!(table.costs.len() <= 4001 * 2 * BAND + 2 * 4001);
+        let alignment = table.alignment(4000, 4000);
+        let errors = alignment.output_errors.iter().filter(|error| **error);
+        assert_eq!((errors.count(), alignment.position[3999]), (1, 3999));
     }
 
     #[test]

@@ -25,6 +25,36 @@ const MARGIN: f64 = 0.01;
 /// The level of every test.
 const LEVEL: f64 = 0.05;
 
+/// What became of a claim, in the order in which the page has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    Held,
+    Reversed,
+    NotSeen,
+    OneSeed,
+    NotRun,
+}
+
+impl Verdict {
+    const ALL: [Self; 5] = [
+        Self::Held,
+        Self::Reversed,
+        Self::NotSeen,
+        Self::OneSeed,
+        Self::NotRun,
+    ];
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Reversed => "reversed",
+            Self::NotSeen => "not seen",
+            Self::OneSeed => "one seed: no test",
+            Self::NotRun => "not run",
+        }
+    }
+}
+
 /// A claim on a task.
 struct Tested {
     words: &'static str,
@@ -124,6 +154,18 @@ impl Tested {
         }
     }
 
+    fn verdict(&self, adjusted: Option<f64>) -> Verdict {
+        let Some(found) = &self.found else {
+            return Verdict::NotRun;
+        };
+        match (adjusted, self.says) {
+            (None, _) => Verdict::OneSeed,
+            (Some(p), _) if p >= LEVEL => Verdict::NotSeen,
+            (Some(_), Says::Better) if found.comparison.difference < 0.0 => Verdict::Reversed,
+            (Some(_), _) => Verdict::Held,
+        }
+    }
+
     fn line(&self, adjusted: Option<f64>) -> Line {
         let signed = |value: f64| format!("{:+.*}", self.digits, value);
         let paper = self.paper.map_or(Cell::Empty, |d| Cell::Text(signed(d)));
@@ -183,13 +225,6 @@ impl Tested {
         let smallest = smallest.map_or(Cell::Empty, |difference| {
             Cell::number(difference * self.scale, self.digits)
         });
-        let verdict = match (adjusted, self.says) {
-            (None, _) => "one seed: no test",
-            (Some(p), Says::Alike) if p < LEVEL => "held",
-            (Some(p), Says::Better) if p < LEVEL && difference > 0.0 => "held",
-            (Some(p), Says::Better) if p < LEVEL => "reversed",
-            (Some(_), _) => "not seen",
-        };
         [
             Cell::Text(signed(difference) + &range),
             Cell::Count(found.seeds),
@@ -199,7 +234,7 @@ impl Tested {
             seen,
             needed,
             smallest,
-            Cell::Text(verdict.to_owned()),
+            Cell::Text(self.verdict(adjusted).text().to_owned()),
         ]
     }
 }
@@ -211,6 +246,17 @@ fn probability(p: f64) -> String {
     } else {
         format!("{p:.3}")
     }
+}
+
+/// What came of all claims, in a sentence.
+fn outcome(verdicts: &[Verdict]) -> String {
+    let of = |verdict: Verdict| verdicts.iter().filter(|v| **v == verdict).count();
+    let [held, reversed, unseen, single, not_run] = Verdict::ALL.map(of);
+    format!(
+        "Of {} comparisons {} could be tested: {held} held, {reversed} reversed, {unseen} not seen. {single} more have one seed, {not_run} are not run.",
+        verdicts.len(),
+        held + reversed + unseen,
+    )
 }
 
 fn caption(view: &View<'_>, tested: &[Tested]) -> Vec<String> {
@@ -258,11 +304,13 @@ impl Exhibit for Claims {
         for claim in &CLAIMS {
             tested.extend(claim.tested(view)?);
         }
-        let lines = tested
-            .iter()
-            .zip(corrected(&tested))
-            .map(|(test, adjusted)| test.line(adjusted))
-            .collect();
+        let adjusted = corrected(&tested);
+        let mut judged: Vec<_> = tested.iter().zip(adjusted).collect();
+        judged.sort_by_key(|(test, adjusted)| test.verdict(*adjusted));
+        let verdicts: Vec<Verdict> = judged.iter().map(|(t, p)| t.verdict(*p)).collect();
+        let mut sentences = vec![outcome(&verdicts)];
+        sentences.extend(caption(view, &tested));
+        let lines = judged.iter().map(|(test, p)| test.line(*p)).collect();
         let head = [
             ("paper", "paper's difference"),
             ("difference", "ours [95 %]"),
@@ -278,7 +326,7 @@ impl Exhibit for Claims {
         Ok(vec![Document {
             name: "claims".to_owned(),
             title: format!("claims: {}", self.title()),
-            caption: caption(view, &tested),
+            caption: sentences,
             corner: "Claim".to_owned(),
             head: head
                 .iter()
@@ -382,6 +430,15 @@ mod tests {
             ..test(Says::Better, "full", 0.0, None, 1)
         };
         assert_eq!(never_run.line(None).cells.last(), Some(&Cell::NotRun));
+    }
+
+    #[test]
+    fn the_outcome_counts_every_verdict() {
+        use Verdict::{Held, NotRun, NotSeen, OneSeed, Reversed};
+        assert_eq!(
+            outcome(&[Held, Held, Reversed, NotSeen, OneSeed, NotRun, NotRun]),
+            "Of 7 comparisons 4 could be tested: 2 held, 1 reversed, 1 not seen. 1 more have one seed, 2 are not run."
+        );
     }
 
     #[test]
