@@ -15,7 +15,7 @@ use crate::reproduce::{self, Choice, DryRun, FOLDER, Profile};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Runs are done in the order of their worth and recorded as they come; the same command again goes on where it was \
-stopped. Tables come from the records alone.
+stopped. A run that is trained is measured in all modes that any table wants of it. Tables come from the records alone.
 
 Profiles: smoke (what the program carries, a minute), laptop (small models on real data, evenings), paper (the exact \
 models; see --dry-run).

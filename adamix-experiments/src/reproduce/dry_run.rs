@@ -7,6 +7,7 @@ use super::estimate::{Estimate, Shape, estimate};
 use super::plan::Job;
 use super::profile::{Profile, Size};
 use super::settings::{DEFAULT, Setting};
+use super::want::Mode;
 use crate::config::{RunConfig, dotted, plain};
 use crate::report::{Records, document::grouped};
 use crate::run::rerun;
@@ -68,14 +69,20 @@ impl DryRun {
         let mut total = Estimate::default();
         let mut runs = Vec::new();
         for job in jobs {
-            let cost = cost(profile, job)?;
+            let rule = profile.rule_of(&job.want.exhibit);
+            let done = job.is_done(records, rule);
+            let modes = if done {
+                job.modes.clone()
+            } else {
+                job.all_modes()
+            };
+            let cost = cost(profile, job, &modes)?;
             if let Some(cost) = cost {
                 total.steps += cost.steps;
                 total.flops += cost.flops;
                 total.bytes = total.bytes.max(cost.bytes);
                 total.seconds += cost.seconds;
             }
-            let rule = profile.rule_of(&job.want.exhibit);
             let memory = profile.machine.memory;
             runs.push(PlannedRun {
                 title: job.title(),
@@ -83,7 +90,7 @@ impl DryRun {
                 row: job.want.row.key.to_owned(),
                 task: job.want.task.clone(),
                 seed: job.config.seed,
-                done: job.is_done(records, rule),
+                done,
                 exceeds_memory: memory.is_some_and(|m| cost.is_some_and(|c| c.bytes > m)),
                 cost,
                 shown: Setting {
@@ -93,7 +100,7 @@ impl DryRun {
                 },
                 also_for: job.cells.iter().skip(1).cloned().collect(),
                 settings: settings(job),
-                measured_also: job.modes.iter().map(|mode| mode.name()).collect(),
+                measured_also: modes.iter().map(|mode| mode.name()).collect(),
             });
         }
         Ok(Self {
@@ -151,7 +158,7 @@ impl DryRun {
 }
 
 /// A job's estimate; none where the data's size is not known.
-fn cost(profile: &Profile, job: &Job) -> Result<Option<Estimate>> {
+fn cost(profile: &Profile, job: &Job, modes: &[Mode]) -> Result<Option<Estimate>> {
     let base = match job.config.model.rsplit('/').next() {
         Some(name) if !name.is_empty() => name,
         _ => job.want.base.as_str(),
@@ -159,7 +166,7 @@ fn cost(profile: &Profile, job: &Job) -> Result<Option<Estimate>> {
     let shape = Shape::named(base)?;
     let size: Option<&Size> = profile.sizes.get(&job.want.task);
     let machine = &profile.machine;
-    Ok(size.map(|size| estimate(&job.config, shape, *size, &job.modes, machine)))
+    Ok(size.map(|size| estimate(&job.config, shape, *size, modes, machine)))
 }
 
 /// What a job sets, and what its method itself brings, such as a width.

@@ -1,6 +1,7 @@
 //! What a run will cost: steps, operations, memory, time. An estimate for planning, from shapes alone.
 
-use adamix_data::fewshot;
+use adamix_core::consistency::RegressionConsistency;
+use adamix_data::{Task, fewshot};
 use adamix_models::encoder::EncoderConfig;
 use adamix_models::gpt2::Gpt2Config;
 use anyhow::{Result, bail};
@@ -131,11 +132,7 @@ pub fn estimate(
     let method = config.adaptation.method.to_string();
     let full = method == "full";
     let head_only = method == "head";
-    let passes = if config.consistency.weight > 0.0 {
-        2.0
-    } else {
-        1.0
-    };
+    let passes = if has_two_passes(config) { 2.0 } else { 1.0 };
     // Backward: once for activations, and once more for weights where they are trained.
     let factor = if full {
         3.0
@@ -219,9 +216,28 @@ fn rows(config: &RunConfig, size: Size) -> usize {
     }
 }
 
+/// Whether a step has a second pass: a consistency term, which a regression has only where it is given one.
+fn has_two_passes(config: &RunConfig) -> bool {
+    let is_regression = fewshot::task(&config.task).is_ok_and(Task::is_regression);
+    let defined = !is_regression || config.consistency.regression != RegressionConsistency::None;
+    config.consistency.weight > 0.0 && defined
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_regression_has_one_pass_a_step() {
+        let passes = |task: &str| {
+            let task = task.to_owned();
+            has_two_passes(&RunConfig {
+                task,
+                ..RunConfig::default()
+            })
+        };
+        assert!(passes("mrpc") && passes("e2e") && !passes("stsb"));
+    }
 
     #[test]
     fn a_forward_pass_costs_two_operations_a_weight() {

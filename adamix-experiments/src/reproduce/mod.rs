@@ -112,4 +112,24 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_run_that_is_trained_is_measured_for_all_exhibits() {
+        let profile = Profile::named("laptop").unwrap();
+        let jobs = plan(&profile, &named("table1").unwrap(), &Choice::default()).unwrap();
+        let job = |row: &str, seed: u64| {
+            let is_it = |job: &&Job| {
+                (job.want.row.key, job.want.task.as_str(), job.seed) == (row, "mrpc", seed)
+            };
+            jobs.iter().find(is_it).unwrap()
+        };
+        // Table 1 needs no modes of its own; table 7, figure 5 and the picture of the draws do.
+        assert!(jobs.iter().all(|job| job.modes.is_empty() && !job.traced));
+        for (seed, traced) in [(1, true), (2, false)] {
+            let adamix = job("adamix", seed);
+            assert_eq!(adamix.all_modes(), Mode::ALL);
+            assert_eq!(adamix.besides.traced, traced);
+        }
+        assert!(job("adapter", 1).all_modes().is_empty());
+    }
 }

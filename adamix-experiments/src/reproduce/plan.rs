@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 
 use super::exhibit::Exhibit;
+use super::exhibits;
 use super::profile::Profile;
 use super::settings::Settings;
 use super::want::{Mode, Want};
@@ -29,6 +30,17 @@ pub struct Job {
     /// How the trained model is measured beside its own way.
     pub modes: Vec<Mode>,
     /// Whether its draws are recorded.
+    pub traced: bool,
+    /// What exhibits that are not planned want to know of the run: a record with all is never trained for a second time.
+    pub besides: Besides,
+}
+
+/// What is measured of a run that has to be done anyway.
+#[derive(Clone, Debug, Default)]
+pub struct Besides {
+    /// Further modes.
+    pub modes: Vec<Mode>,
+    /// Whether its draws are recorded, if it is trained from the start.
     pub traced: bool,
 }
 
@@ -57,6 +69,14 @@ impl Job {
             .iter()
             .all(|mode| record.measured_in(mode.name(), rule));
         measured && (!self.traced || record.usage.is_some())
+    }
+
+    /// How the trained model is measured if the run is done now.
+    pub fn all_modes(&self) -> Vec<Mode> {
+        let mut modes = [self.modes.as_slice(), &self.besides.modes].concat();
+        modes.sort();
+        modes.dedup();
+        modes
     }
 
     /// In a line: `table1 adamix mrpc, seed 2`.
@@ -102,6 +122,7 @@ pub fn plan(profile: &Profile, exhibits: &[&dyn Exhibit], choice: &Choice) -> Re
             ),
         }
     }
+    add_besides(profile, &mut jobs, &places)?;
     let rank = |job: &Job| {
         let named = profile.queue.iter().position(|s| {
             job.cells.iter().any(|cell| {
@@ -119,6 +140,28 @@ pub fn plan(profile: &Profile, exhibits: &[&dyn Exhibit], choice: &Choice) -> Re
     Ok(jobs)
 }
 
+/// Tells jobs what all the exhibits want of their runs.
+fn add_besides(
+    profile: &Profile,
+    jobs: &mut [Job],
+    places: &BTreeMap<String, usize>,
+) -> Result<()> {
+    for exhibit in exhibits::all() {
+        let wants = exhibit.wants(profile)?.into_iter();
+        for want in wants.filter(|want| want.traced || !want.modes.is_empty()) {
+            for seed in 1..=profile.seeds(want.place()) {
+                let spec = spec_of(&rerun(&profile.config(want.place(), seed)?));
+                if let Some(place) = places.get(&spec) {
+                    let besides = &mut jobs[*place].besides;
+                    besides.modes.extend(&want.modes);
+                    besides.traced |= want.traced && seed == 1;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 fn add(
     profile: &Profile,
     want: &Want,
@@ -134,6 +177,7 @@ fn add(
         cells: vec![format!("{}/{}/{}", want.exhibit, want.row.key, want.task)],
         modes: want.modes.clone(),
         traced: want.traced && seed == 1,
+        besides: Besides::default(),
     };
     match places.get(&job.spec()) {
         Some(place) => {

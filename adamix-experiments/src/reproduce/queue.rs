@@ -110,12 +110,13 @@ fn is_outdated(job: &Job, records: &Records, identities: &mut Identities) -> boo
 fn one(job: &Job, rule: Rule, store: &Path, sitting: &Sitting) -> Result<(Record, Option<Gold>)> {
     let config = &job.config;
     let mut out = store.join(recipe::identity(config)?.id);
-    if job.traced && out.join("run.toml").is_file() && !out.join("trace.jsonl").is_file() {
+    let begun = out.join("run.toml").is_file();
+    if job.traced && begun && !out.join("trace.jsonl").is_file() {
         // It was run, or begun, for something else that needs no trace.
         out.as_mut_os_string().push("-traced");
     }
     let sitting = Sitting {
-        trace: job.traced,
+        trace: job.traced || (job.besides.traced && !begun),
         ..sitting.clone()
     };
     let outcome = recipe::train(config, Some(&out), &sitting)?;
@@ -138,7 +139,8 @@ fn measure(
     sitting: &Sitting,
 ) -> Result<BTreeMap<String, ModeRecord>> {
     let mut modes = BTreeMap::new();
-    if job.modes.is_empty() {
+    let asked = job.all_modes();
+    if asked.is_empty() {
         return Ok(modes);
     }
     let config = &job.config;
@@ -149,7 +151,7 @@ fn measure(
     let rule = config.merging.rule()?;
     let encodings = base.read(config, &data.task, &data.dev)?;
     let floor = config.evaluation.regression_floor;
-    for mode in &job.modes {
+    for mode in &asked {
         let draws = if *mode == Mode::Random { DRAWS } else { 1 };
         let mut found = Vec::new();
         for draw in 0..draws {

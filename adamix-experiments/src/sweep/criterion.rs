@@ -94,7 +94,10 @@ mod tests {
         let result: RunResult = serde_json::from_value(result).unwrap();
         let of = |text: &str| {
             let choose: Choose = toml::from_str(text).unwrap();
-            (choose.value(&result), choose.score(&result).map(Score::worth))
+            (
+                choose.value(&result),
+                choose.score(&result).map(Score::worth),
+            )
         };
         assert_eq!(of(""), (Some(0.9), Some(0.9)));
         assert_eq!(of("epoch = \"last\""), (Some(0.4), Some(0.4)));
