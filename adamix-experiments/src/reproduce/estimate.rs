@@ -1,6 +1,6 @@
 //! What a run will cost: steps, operations, memory, time. An estimate for planning, from shapes alone.
 
-use adamix_core::consistency::RegressionConsistency;
+use adamix_core::objective::Targets;
 use adamix_data::{Task, fewshot};
 use adamix_models::encoder::EncoderConfig;
 use adamix_models::gpt2::Gpt2Config;
@@ -216,11 +216,14 @@ fn rows(config: &RunConfig, size: Size) -> usize {
     }
 }
 
-/// Whether a step has a second pass: a consistency term, which a regression has only where it is given one.
+/// Whether a step has a second pass. Texts are classes, too.
 fn has_two_passes(config: &RunConfig) -> bool {
     let is_regression = fewshot::task(&config.task).is_ok_and(Task::is_regression);
-    let defined = !is_regression || config.consistency.regression != RegressionConsistency::None;
-    config.consistency.weight > 0.0 && defined
+    let targets = match is_regression {
+        true => Targets::Scores(Vec::new()),
+        false => Targets::Classes(Vec::new()),
+    };
+    config.consistency.wants_second_pass(&targets)
 }
 
 #[cfg(test)]
